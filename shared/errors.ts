@@ -1,0 +1,50 @@
+/**
+ * The one registry of errors. Every error that a person can meet has a code, says what was wrong, and hints at what to
+ * do; `retryable` tells the code around it whether waiting may help.
+ */
+
+export const ERRORS = {
+  'config-invalid': { retryable: false, hint: 'Mend the lines named above; every key is described in docs/config.md.' },
+  'config-unreadable': { retryable: false, hint: 'Check the path and the permissions of the file.' },
+  'database-newer': {
+    retryable: false,
+    hint: 'This database was written by a newer Edgetally. Upgrade this program; the file was left as it is.',
+  },
+  'database-invalid': { retryable: false, hint: 'The file is not an Edgetally database. It was left as it is.' },
+  'database-locked': { retryable: true, hint: 'Another process has this database open for writing. Stop it first.' },
+  'database-failed': { retryable: true, hint: 'Check free space and the health of the disk.' },
+  'certificate-unreadable': { retryable: false, hint: 'Check the path, the permissions, and that the file is PEM.' },
+  'certificate-expired': { retryable: false, hint: 'Issue a new certificate.' },
+  'certificate-not-yet-valid': {
+    retryable: true,
+    hint: 'Check the clock of this machine (a Pi has no battery clock).',
+  },
+  'certificate-key-mismatch': { retryable: false, hint: 'The private key belongs to another certificate.' },
+  'certificate-wrong-ca': { retryable: false, hint: 'Point `ca` at the CA that signed the broker’s certificate.' },
+  'certificate-wrong-host': { retryable: false, hint: 'Connect by a name that the broker’s certificate carries.' },
+  'link-refused': { retryable: true, hint: 'Check that the broker is running and the address is right.' },
+  'link-unauthorized': { retryable: true, hint: 'Check user, password, client certificate and the broker’s policy.' },
+  'link-lost': { retryable: true, hint: 'Nothing to do: the backlog is sent when the link is back.' },
+  'import-failed': {
+    retryable: false,
+    hint: 'Mend the file or the route, then run the same command again: it resumes.',
+  },
+  usage: { retryable: false, hint: 'See --help.' },
+} as const satisfies Record<string, { retryable: boolean; hint: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export class EdgetallyError extends Error {
+  override readonly name = 'EdgetallyError';
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly retryable: boolean;
+
+  /** `message` says what was wrong and where; `hint` defaults to the registry's. */
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; hint?: string } = {}) {
+    super(message, { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint ?? ERRORS[code].hint;
+    this.retryable = ERRORS[code].retryable;
+  }
+}
