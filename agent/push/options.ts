@@ -1,0 +1,36 @@
+/** Options of the uplink: where batches go, as whom, and how fast at most. Defaults stay inside IoT Core's limits. */
+import { z } from 'zod';
+import { byteSize, duration } from '../../shared/config.js';
+
+export const pushSchema = z.strictObject({
+  url: z
+    .string()
+    .regex(/^(mqtt|mqtts):\/\/.+/, 'expected mqtt://host[:port] or mqtts://host[:port]')
+    .describe('The broker the cloud side listens on, such as mqtts://abc-ats.iot.eu-central-1.amazonaws.com:8883.'),
+  clientId: z.string().min(1).max(128).optional().describe('MQTT client id; the gateway’s name where none is given.'),
+  ca: z.string().optional().describe('PEM file of the CA that signed the broker’s certificate.'),
+  cert: z.string().optional().describe('PEM file of this gateway’s certificate.'),
+  key: z.string().optional().describe('PEM file of the private key of that certificate.'),
+  username: z.string().optional().describe('User name, for brokers without client certificates.'),
+  password: z.string().optional().describe('Password; better set by EDGETALLY_PUSH_PASSWORD.'),
+  basicIngestRule: z
+    .string()
+    .regex(/^[A-Za-z0-9_]+$/)
+    .optional()
+    .describe('AWS only: publish batches by Basic Ingest to this rule, which saves the messaging charge.'),
+  maxBatchBytes: byteSize.default(96 * 1024).describe('Largest batch. IoT Core takes 128 KB.'),
+  maxInFlight: z.coerce.number().int().min(1).max(100).default(20).describe('Batches without a receipt at one time.'),
+  maxPublishesPerSecond: z.coerce
+    .number()
+    .positive()
+    .default(50)
+    .describe('IoT Core silently discards above 100 a second, both directions counted.'),
+  maxBytesPerSecond: byteSize.default(400 * 1024).describe('IoT Core delays above 512 KB a second.'),
+  connectTimeout: duration.default(20_000).describe('A connection that is not up by then is given up and tried again.'),
+  receiptTimeout: duration.default(30_000).describe('A batch without a receipt by then is sent again.'),
+  minBackoff: duration.default(1_000).describe('First ceiling of the random wait between connection attempts.'),
+  maxBackoff: duration.default(60_000).describe('Last ceiling of the random wait between connection attempts.'),
+  statusInterval: duration.default(60_000).describe('How often the retained status message is renewed.'),
+});
+
+export type PushOptions = z.infer<typeof pushSchema>;
