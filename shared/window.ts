@@ -1,0 +1,29 @@
+/**
+ * A window: a tumbling interval of observation time of one device, `[start, start + length)`, aligned to UTC.
+ */
+
+import type { MetricSummary } from './summary.js';
+
+export interface WindowKey {
+  readonly group: string;
+  readonly device: string;
+  readonly startMs: number;
+  readonly lengthMs: number;
+  /** 0, except where readings came late for a window that was already forgotten: those are a part of their own, and merge. */
+  readonly part: number;
+}
+
+export interface WindowSummary extends WindowKey {
+  /** From 1 on; grows with every change after the window may have been sent. The highest one is the truth. */
+  readonly revision: number;
+  readonly readings: number;
+  readonly metrics: ReadonlyMap<string, MetricSummary>;
+}
+
+/** The start of the window that holds `timeUs`; times before 1970 too. */
+export function windowStartMs(timeUs: number, lengthMs: number): number {
+  const lengthUs = lengthMs * 1000;
+  // `%` is exact where a quotient may round up across the boundary.
+  const into = timeUs % lengthUs;
+  return (timeUs - (into < 0 ? into + lengthUs : into)) / 1000;
+}
