@@ -35,9 +35,9 @@ export function readOverrides(
     if (ignored.some((name) => (name.endsWith('_') ? variable.startsWith(name) : variable === name))) continue;
     const found = findPath(schema, variable.slice(prefix.length + 1));
     if (found === undefined) {
-      const names = variableNames(schema, prefix);
-      const plain = variable.replaceAll(/_\d+(?=_|$)/g, '_0');
-      unknown.push({ variable, suggestion: nearest(plain, names) });
+      const plain = variable.slice(prefix.length + 1).replaceAll(/\d+(?=_|$)/g, '0');
+      const near = nearest(plain, variableNames(schema));
+      unknown.push({ variable, suggestion: near === undefined ? undefined : `${prefix}_${near}` });
     } else overrides.push({ variable, path: found.path, value: scalar(found.schema, text) });
   }
   return { overrides, unknown };
@@ -103,9 +103,9 @@ function scalar(schema: z.core.$ZodType, text: string): unknown {
   }
 }
 
-function variableNames(schema: z.core.$ZodType, prefix: string): string[] {
-  return [...stepsOf(schema, '0')].flatMap(([, word, child]) => {
-    const name = `${prefix}_${word}`;
-    return [name, ...variableNames(child, name)];
-  });
+function variableNames(schema: z.core.$ZodType): string[] {
+  return [...stepsOf(schema, '0')].flatMap(([, word, child]) => [
+    word,
+    ...variableNames(child).map((name) => `${word}_${name}`),
+  ]);
 }

@@ -27,6 +27,12 @@ const SIZE_UNITS = {
   tib: 2 ** 40,
 } as const;
 
+/** What a length of time or a size looks like, for messages. */
+export const EXAMPLES = {
+  duration: 'a duration such as 250ms, 10s, 5m, 1h',
+  size: 'a size such as 512KiB, 64MB, 1GiB',
+};
+
 /** Milliseconds of `250ms`, `10s`, `5m`, `1h`, `1d`, `1h30m` or a plain number of ms; undefined if it is none of them. */
 export function parseDuration(text: string | number): number | undefined {
   if (typeof text === 'number') return wholeAndSafe(text);
@@ -68,42 +74,40 @@ export function formatByteSize(bytes: number): string {
   return `${bytes}B`;
 }
 
-/** A length of time. The value is a whole number of ms, within `minMs` and `maxMs`. */
-export function duration(bounds: { minMs?: number; maxMs?: number } = {}) {
-  const { minMs = 0, maxMs = Number.MAX_SAFE_INTEGER } = bounds;
-  return z
-    .union([z.string(), z.number()])
-    .transform((input, context) => {
-      const ms = parseDuration(input);
-      if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms;
-      context.addIssue({ code: 'custom', message: `a duration such as 250ms, 10s, 5m, 1h${limits(bounds)}` });
-      return z.NEVER;
-    })
-    .meta({ kind: 'duration' } satisfies FieldMeta);
-
-  function limits(given: { minMs?: number; maxMs?: number }): string {
-    const least = given.minMs === undefined ? '' : `, at least ${formatDuration(given.minMs)}`;
-    return given.maxMs === undefined ? least : `${least}, at most ${formatDuration(given.maxMs)}`;
-  }
+/** A length of time within bounds. The value is a whole number of ms. */
+export function durationBetween(minMs: number, maxMs: number) {
+  return measure('duration', parseDuration, minMs, maxMs, (limit) => formatDuration(limit));
 }
 
-/** A number of bytes, within `minBytes` and `maxBytes`. */
-export function byteSize(bounds: { minBytes?: number; maxBytes?: number } = {}) {
-  const { minBytes = 0, maxBytes = Number.MAX_SAFE_INTEGER } = bounds;
+/** A number of bytes within bounds. */
+export function byteSizeBetween(minBytes: number, maxBytes: number) {
+  return measure('size', parseByteSize, minBytes, maxBytes, (limit) => formatByteSize(limit));
+}
+
+/** Any length of time, in whole ms. */
+export const duration = durationBetween(0, Number.MAX_SAFE_INTEGER);
+
+/** Any number of bytes. */
+export const byteSize = byteSizeBetween(0, Number.MAX_SAFE_INTEGER);
+
+function measure(
+  kind: 'duration' | 'size',
+  parse: (input: string | number) => number | undefined,
+  min: number,
+  max: number,
+  format: (limit: number) => string,
+) {
+  const least = min > 0 ? `, at least ${format(min)}` : '';
+  const expected = `${EXAMPLES[kind]}${least}${max < Number.MAX_SAFE_INTEGER ? `, at most ${format(max)}` : ''}`;
   return z
     .union([z.string(), z.number()])
     .transform((input, context) => {
-      const bytes = parseByteSize(input);
-      if (bytes !== undefined && bytes >= minBytes && bytes <= maxBytes) return bytes;
-      context.addIssue({ code: 'custom', message: `a size such as 512KiB, 64MB, 1GiB${limits(bounds)}` });
+      const value = parse(input);
+      if (value !== undefined && value >= min && value <= max) return value;
+      context.addIssue({ code: 'custom', message: expected });
       return z.NEVER;
     })
-    .meta({ kind: 'size' } satisfies FieldMeta);
-
-  function limits(given: { minBytes?: number; maxBytes?: number }): string {
-    const least = given.minBytes === undefined ? '' : `, at least ${formatByteSize(given.minBytes)}`;
-    return given.maxBytes === undefined ? least : `${least}, at most ${formatByteSize(given.maxBytes)}`;
-  }
+    .meta({ kind } satisfies FieldMeta);
 }
 
 /** The `version` key of a file: a newer one is refused before anything else is said about the file. */

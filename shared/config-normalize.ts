@@ -72,6 +72,11 @@ export function normalize(
         result.push([key, walk(known, item, [...path, key])]);
       }
     }
+    for (const [key, child] of Object.entries(shape)) {
+      const field = fieldOf(child);
+      if (given[key] != null || field.optional || keysOf(field.core) === undefined) continue;
+      result.push([key, walk(child, {}, [...path, key])]); // so that each key it needs is named
+    }
     return Object.fromEntries(result);
   }
 }

@@ -1,8 +1,9 @@
 /** Turns what zod found into what a person needs: the key, what was found, what was expected. */
 
 import type { z } from 'zod';
+import { EXAMPLES } from './config-fields.js';
 import { nearest, type Path } from './config-normalize.js';
-import { defOf, fieldOf, isRecord, keysOf } from './config-schema.js';
+import { defOf, fieldOf, isRecord, keysOf, tagsOf } from './config-schema.js';
 
 export interface Finding {
   readonly path: Path;
@@ -33,11 +34,10 @@ function findingsOf(issue: z.core.$ZodIssue, base: Path, schema: z.ZodType, valu
   const path: Path = [...base, ...(issue.path as (string | number)[])];
   if (issue.code === 'unrecognized_keys') return []; // reported while normalizing, with a suggestion
   if (issue.code === 'invalid_union') {
+    const tags = 'discriminator' in issue ? tagsAt(schema, path) : [];
+    if (tags.length > 0) return [{ ...found(value, path), expected: choice(tags, valueAt(value, path)) }];
     const nested = closestMember(issue.errors, valueAt(value, path));
     if (nested !== undefined) return nested.flatMap((inner) => findingsOf(inner, path, schema, value));
-    if ('discriminator' in issue && typeof issue.discriminator === 'string') {
-      return [{ ...found(value, [...path, issue.discriminator]), expected: tagsAt(schema, path, issue.discriminator) }];
-    }
   }
   return [{ ...found(value, path), expected: expectedOf(issue, valueAt(value, path), schema, path) }];
 }
@@ -67,12 +67,8 @@ function expectedOf(issue: z.core.$ZodIssue, at: unknown, schema: z.ZodType, pat
   switch (issue.code) {
     case 'invalid_type':
       return kindText(issue.expected, at, schema, path);
-    case 'invalid_value': {
-      const near = typeof at === 'string' ? nearest(at, issue.values.map(String)) : undefined;
-      const list =
-        issue.values.length === 1 ? String(issue.values[0]) : `one of ${issue.values.map(String).join(', ')}`;
-      return near === undefined ? list : `${list} (did you mean ${near}?)`;
-    }
+    case 'invalid_value':
+      return choice(issue.values, at);
     case 'too_small':
       return `${bound(issue.origin, issue.inclusive === false ? 'more than' : 'at least', issue.minimum)}`;
     case 'too_big':
@@ -80,13 +76,11 @@ function expectedOf(issue: z.core.$ZodIssue, at: unknown, schema: z.ZodType, pat
     case 'not_multiple_of':
       return `a multiple of ${issue.divisor}`;
     case 'invalid_format':
-      return issue.format === 'url'
-        ? 'a URL'
-        : issue.message.startsWith('Invalid')
-          ? `text of the form ${issue.pattern ?? issue.format}`
-          : issue.message;
+      if (issue.format === 'url') return 'a URL';
+      if (!issue.message.startsWith('Invalid')) return issue.message.replace(/^expected /, '');
+      return `text of the form ${issue.pattern ?? issue.format}`;
     case 'invalid_union':
-      return unionText(schema, path) ?? issue.message;
+      return unionText(at, schema, path) ?? issue.message;
     default:
       return issue.message;
   }
@@ -105,29 +99,36 @@ function bound(origin: string, comparison: string, limit: number | bigint): stri
   return `${comparison} ${limit}`;
 }
 
-function unionText(schema: z.ZodType, path: Path): string | undefined {
-  const field = fieldAt(schema, path);
-  const kind = field?.meta.kind;
-  if (kind === 'duration') return 'a duration such as 250ms, 10s, 5m, 1h, this key is required';
-  if (kind === 'size') return 'a size such as 512KiB, 64MB, 1GiB, this key is required';
-  const def = field?.core._zod.def;
-  if (def?.type !== 'union') return undefined;
-  const kinds = def.options.map((option) => {
-    const type = fieldOf(option).core._zod.def.type;
-    return KINDS[type] ?? type;
-  });
-  return [...new Set(kinds)].join(' or ');
+function choice(tags: readonly unknown[], at: unknown): string {
+  const names = tags.map(String);
+  const near = typeof at === 'string' ? nearest(at, names) : undefined;
+  const list = names.length === 1 ? names[0]! : `one of ${names.join(', ')}`;
+  return near === undefined ? list : `${list} (did you mean ${near}?)`;
 }
 
-function tagsAt(schema: z.ZodType, path: Path, discriminator: string): string {
-  const def = fieldAt(schema, path)?.core._zod.def;
-  if (def?.type !== 'union') return 'a known type';
-  const tags = def.options.flatMap((option) => {
-    const tag = keysOf(fieldOf(option).core)?.[discriminator];
-    const tagDef = tag === undefined ? undefined : fieldOf(tag).core._zod.def;
-    return tagDef?.type === 'literal' ? tagDef.values.map(String) : [];
-  });
-  return `one of ${tags.join(', ')}`;
+function unionText(at: unknown, schema: z.ZodType, path: Path): string | undefined {
+  const field = fieldAt(schema, path);
+  if (field === undefined) return undefined;
+  const { kind } = field.meta;
+  const def = field.core._zod.def;
+  if (kind === undefined && def.type !== 'union') return undefined;
+  const tags = def.type === 'union' ? def.options.flatMap(tagsOf) : [];
+  const text = kind !== undefined ? EXAMPLES[kind] : tags.length > 0 ? choice(tags, at) : kindsOf(def);
+  return at === undefined ? `${text}, this key is required` : text;
+}
+
+function kindsOf(def: z.core.$ZodTypeDef): string {
+  const options = 'options' in def ? (def.options as z.core.$ZodType[]) : [];
+  return [
+    ...new Set(options.map((option) => fieldOf(option).core._zod.def.type).map((type) => KINDS[type] ?? type)),
+  ].join(' or ');
+}
+
+/** The tags of a discriminated union; the path ends in the discriminator. */
+function tagsAt(schema: z.ZodType, path: Path): unknown[] {
+  const def = fieldAt(schema, path.slice(0, -1))?.core._zod.def;
+  if (def?.type !== 'union') return [];
+  return def.options.flatMap((option) => tagsOf(keysOf(fieldOf(option).core)?.[path.at(-1) as string]));
 }
 
 function fieldAt(schema: z.core.$ZodType, path: Path) {

@@ -10,7 +10,7 @@ import { normalize, type Path } from './config-normalize.js';
 import { keyText, problemsOf } from './config-problems.js';
 import { fieldOf, isRecord, keysOf } from './config-schema.js';
 
-export { byteSize, configVersion, duration } from './config-fields.js';
+export { byteSize, byteSizeBetween, configVersion, duration, durationBetween } from './config-fields.js';
 
 export interface ConfigProblem {
   /** From 1; both 0 where the problem is not in the file. */
@@ -74,7 +74,8 @@ export function formatProblems(file: string, problems: readonly ConfigProblem[])
   return problems
     .map(({ line, column, key, got, expected, variable }) => {
       const place = variable !== undefined ? `environment ${variable}` : line > 0 ? `${file}:${line}:${column}` : file;
-      return `${place}: ${key === '' ? '' : `${key}: `}got ${got}, expected ${expected}`;
+      const wanted = expected.startsWith('did you mean') ? expected : `expected ${expected}`;
+      return `${place}: ${key === '' ? '' : `${key}: `}got ${got}, ${wanted}`;
     })
     .join('\n');
 }
