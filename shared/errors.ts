@@ -12,6 +12,10 @@ export const ERRORS = {
   },
   'database-invalid': { retryable: false, hint: 'The file is not an Edgetally database. It was left as it is.' },
   'database-locked': { retryable: true, hint: 'Another process has this database open for writing. Stop it first.' },
+  'window-damaged': {
+    retryable: false,
+    hint: 'The stored bytes of a window changed: check the disk. The row is set aside, the rest goes on.',
+  },
   'database-failed': { retryable: true, hint: 'Check free space and the health of the disk.' },
   'certificate-unreadable': { retryable: false, hint: 'Check the path, the permissions, and that the file is PEM.' },
   'certificate-expired': { retryable: false, hint: 'Issue a new certificate.' },

@@ -1,0 +1,203 @@
+/**
+ * The body of a batch, read. Promises: total (a batch or a DecodeError); no more memory than the limits and the bytes
+ * justify; every value within its range, no key twice, no byte left over.
+ */
+
+import type { Batch, BatchIdentity, BatchLimits, LedgerEntry } from './batch.js';
+import { BATCH_COLUMNS, type BatchColumns, columnsOf, DAY_MS, MAX_READINGS, MAX_UINT32 } from './batch-columns.js';
+import { ByteReader, corrupt, DecodeError, invalid } from './bytes.js';
+import { isName, MAX_NAME_BYTES } from './name.js';
+import type { MetricSummary } from './summary.js';
+import { newContext, type RowContext, readSummary } from './summary-codec.js';
+import type { WindowSummary } from './window.js';
+
+interface Device {
+  readonly group: string;
+  readonly device: string;
+}
+
+/** What windows and ledger refer to by index. */
+interface Tables {
+  readonly devices: readonly Device[];
+  readonly metrics: readonly string[];
+  /** Each a list of indexes into `metrics`. */
+  readonly shapes: readonly (readonly number[])[];
+}
+
+export function decodeBody(body: Uint8Array, identity: BatchIdentity, limits: BatchLimits): Batch {
+  const columns = readColumns(body);
+  const { counts } = columns;
+  const sentMs = counts.varint();
+  const groups = counts.varint();
+  const devices = counts.varint();
+  const metrics = counts.varint();
+  const shapes = counts.varint();
+  const windowCount = counts.varint();
+  const ledgerCount = counts.varint();
+  if (windowCount > limits.maxWindows) tooLarge(windowCount, 'windows', limits.maxWindows);
+  if (ledgerCount > limits.maxWindows) tooLarge(ledgerCount, 'ledger entries', limits.maxWindows);
+  if (metrics > limits.maxSummaries) tooLarge(metrics, 'metrics', limits.maxSummaries);
+  if (groups > devices || devices > windowCount + ledgerCount || shapes > windowCount) invalid('names without a use');
+  const tables = readTables(columns, groups, devices, metrics, shapes);
+  const windows = readWindows(columns, windowCount, tables, limits);
+  const ledger = readLedger(columns, ledgerCount, tables);
+  for (const name of BATCH_COLUMNS) if (columns[name].remaining > 0) corrupt(`bytes left over in column ${name}`);
+  return { ...identity, sentMs, windows, ledger };
+}
+
+function readColumns(body: Uint8Array): BatchColumns<ByteReader> {
+  const reader = new ByteReader(body);
+  const lengths = BATCH_COLUMNS.map(() => reader.varint());
+  let next = 0;
+  const columns = columnsOf(() => reader.part(lengths[next++]!));
+  if (reader.remaining > 0) corrupt('bytes left over');
+  return columns;
+}
+
+function readTables(
+  columns: BatchColumns<ByteReader>,
+  groupCount: number,
+  deviceCount: number,
+  metricCount: number,
+  shapeCount: number,
+): Tables {
+  const groups = readNames(columns, groupCount, true);
+  const names = readNames(columns, deviceCount, false);
+  const metrics = readNames(columns, metricCount, false);
+  const known = new Set<string>();
+  const devices = names.map((device) => {
+    const group = at(groups, columns.deviceGroup.varint(), 'group');
+    // No name has a NUL.
+    known.add(`${group}\0${device}`);
+    return { group, device };
+  });
+  if (known.size < devices.length) invalid('a device listed twice');
+  if (new Set(metrics).size < metrics.length) invalid('a metric listed twice');
+  const shapes: number[][] = [];
+  for (let i = 0; i < shapeCount; i++) shapes.push(readShape(columns.shape, metrics.length));
+  return { devices, metrics, shapes };
+}
+
+function readNames(columns: BatchColumns<ByteReader>, count: number, mayBeEmpty: boolean): string[] {
+  const names: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const length = columns.textLength.varint();
+    if (length > MAX_NAME_BYTES) invalid(`a name of ${length} bytes`);
+    const name = columns.text.text(length);
+    if (!isName(name) && !(mayBeEmpty && name === '')) invalid(`a name that is none: ${JSON.stringify(name)}`);
+    names.push(name);
+  }
+  return names;
+}
+
+function readShape(column: ByteReader, metricCount: number): number[] {
+  const length = column.varint();
+  if (length > metricCount) invalid('a metric twice in a window');
+  const ids: number[] = [];
+  for (let i = 0; i < length; i++) {
+    const id = column.varint();
+    if (id >= metricCount) corrupt('an unknown metric');
+    ids.push(id);
+  }
+  if (new Set(ids).size < length) invalid('a metric twice in a window');
+  return ids;
+}
+
+function readWindows(
+  columns: BatchColumns<ByteReader>,
+  count: number,
+  tables: Tables,
+  limits: BatchLimits,
+): WindowSummary[] {
+  const windows: WindowSummary[] = [];
+  const keys = new Set<string>();
+  const context = newContext(0, 0);
+  const scales = new Array<number>(tables.metrics.length).fill(-1);
+  const mins = new Array<number>(tables.metrics.length).fill(0);
+  let device = 0;
+  let previousMs = 0;
+  let index = 0;
+  let summaries = 0;
+  for (let i = 0; i < count; i++) {
+    device += columns.device.zigzag();
+    const { group, device: name } = at(tables.devices, device, 'device');
+    const lengthMs = columns.length.varint();
+    if (lengthMs < 1 || lengthMs > DAY_MS) invalid(`a window of ${lengthMs} ms`);
+    index = columns.start.zigzag() + (lengthMs === previousMs ? index : 0);
+    previousMs = lengthMs;
+    const startMs = index * lengthMs;
+    if (!Number.isSafeInteger(startMs * 1000) || !Number.isSafeInteger((startMs + lengthMs) * 1000)) {
+      invalid('a window beyond all time');
+    }
+    const part = inRange(columns.part.varint(), 0, MAX_UINT32, 'part');
+    const revision = inRange(columns.revision.varint(), 1, MAX_UINT32, 'revision');
+    const readings = inRange(columns.readings.varint(), 1, MAX_READINGS, 'readings');
+    keys.add(`${device} ${startMs} ${lengthMs} ${part}`);
+    const shape = at(tables.shapes, columns.windowShape.varint(), 'shape');
+    summaries += shape.length;
+    if (summaries > limits.maxSummaries) tooLarge(summaries, 'summaries', limits.maxSummaries);
+    context.startUs = startMs * 1000;
+    context.lengthUs = lengthMs * 1000;
+    context.n = readings;
+    context.firstUs = -1;
+    const metrics = readMetrics(columns, shape, tables.metrics, readings, context, scales, mins);
+    windows.push({ group, device: name, startMs, lengthMs, part, revision, readings, metrics });
+  }
+  if (keys.size < count) invalid('a window twice');
+  return windows;
+}
+
+function readMetrics(
+  columns: BatchColumns<ByteReader>,
+  shape: readonly number[],
+  names: readonly string[],
+  readings: number,
+  context: RowContext,
+  scales: number[],
+  mins: number[],
+): Map<string, MetricSummary> {
+  const metrics = new Map<string, MetricSummary>();
+  for (const id of shape) {
+    context.scale = scales[id]!;
+    context.min = mins[id]!;
+    const summary = readSummary(columns, context);
+    if (summary.n > readings) invalid(`${summary.n} values in ${readings} readings`);
+    scales[id] = context.scale;
+    mins[id] = context.min;
+    metrics.set(names[id]!, summary);
+  }
+  return metrics;
+}
+
+function readLedger(columns: BatchColumns<ByteReader>, count: number, tables: Tables): LedgerEntry[] {
+  const ledger: LedgerEntry[] = [];
+  const keys = new Set<string>();
+  let device = 0;
+  let day = 0;
+  for (let i = 0; i < count; i++) {
+    device += columns.ledgerDevice.zigzag();
+    day += columns.ledgerDay.zigzag();
+    const dayMs = day * DAY_MS;
+    if (!Number.isSafeInteger(dayMs * 1000)) invalid('a day beyond all time');
+    const readings = inRange(columns.ledgerReadings.varint(), 0, MAX_READINGS, 'readings');
+    keys.add(`${device} ${day}`);
+    ledger.push({ ...at(tables.devices, device, 'device'), dayMs, readings });
+  }
+  if (keys.size < count) invalid('a ledger day twice');
+  return ledger;
+}
+
+function at<T>(list: readonly T[], index: number, what: string): T {
+  const item = list[index];
+  if (item === undefined) corrupt(`an unknown ${what}`);
+  return item;
+}
+
+function inRange(value: number, least: number, greatest: number, what: string): number {
+  if (value < least || value > greatest) invalid(`${what} out of range: ${value}`);
+  return value;
+}
+
+function tooLarge(count: number, what: string, limit: number): never {
+  throw new DecodeError('too-large', `${count} ${what}, limit ${limit}`);
+}

@@ -1,0 +1,176 @@
+/**
+ * The body of a batch, before compression: names once, then one column for every field of windows, summaries and ledger.
+ *
+ * Promises: order is kept. Never: a name that the receiver would refuse; that is a RangeError here.
+ */
+
+import type { Batch, LedgerEntry } from './batch.js';
+import { BATCH_COLUMNS, type BatchColumns, columnsOf, DAY_MS } from './batch-columns.js';
+import { ByteWriter, utf8 } from './bytes.js';
+import { isName } from './name.js';
+import { newContext, type RowContext, writeSummary } from './summary-codec.js';
+import type { WindowSummary } from './window.js';
+
+/** Kept between batches for their room. */
+const columns: BatchColumns<ByteWriter> = columnsOf(() => new ByteWriter());
+
+export function encodeBody({ sentMs, windows, ledger }: Batch): Uint8Array {
+  for (const name of BATCH_COLUMNS) columns[name].clear();
+  const names = new Names();
+  writeWindows(windows, names);
+  writeLedger(ledger, names);
+  const { counts } = columns;
+  counts.varint(sentMs);
+  counts.varint(names.groups.size);
+  counts.varint(names.deviceCount);
+  counts.varint(names.metrics.size);
+  counts.varint(names.shapes.size);
+  counts.varint(windows.length);
+  counts.varint(ledger.length);
+  names.writeText();
+  const body = new ByteWriter(1024);
+  for (const name of BATCH_COLUMNS) body.varint(columns[name].length);
+  for (const name of BATCH_COLUMNS) body.raw(columns[name].bytes());
+  return body.bytes();
+}
+
+function writeWindows(windows: readonly WindowSummary[], names: Names): void {
+  const context = newContext(0, 0);
+  const scales: number[] = [];
+  const mins: number[] = [];
+  let device = 0;
+  let lengthMs = 0;
+  let index = 0;
+  for (const window of windows) {
+    const nextDevice = names.device(window.group, window.device);
+    columns.device.zigzag(nextDevice - device);
+    device = nextDevice;
+    const nextIndex = window.startMs / window.lengthMs;
+    if (!Number.isSafeInteger(nextIndex)) throw new RangeError(`window ${window.startMs} is not aligned`);
+    columns.length.varint(window.lengthMs);
+    columns.start.zigzag(window.lengthMs === lengthMs ? nextIndex - index : nextIndex);
+    lengthMs = window.lengthMs;
+    index = nextIndex;
+    columns.part.varint(window.part);
+    columns.revision.varint(window.revision);
+    columns.readings.varint(window.readings);
+    context.startUs = window.startMs * 1000;
+    context.n = window.readings;
+    context.firstUs = -1;
+    writeMetrics(window, names, context, scales, mins);
+  }
+}
+
+function writeMetrics(
+  window: WindowSummary,
+  names: Names,
+  context: RowContext,
+  scales: number[],
+  mins: number[],
+): void {
+  const ids: number[] = [];
+  for (const [name, summary] of window.metrics) {
+    const id = names.metric(name);
+    if (id === scales.length) {
+      scales.push(-1);
+      mins.push(0);
+    }
+    context.scale = scales[id]!;
+    context.min = mins[id]!;
+    writeSummary(columns, summary, context);
+    scales[id] = context.scale;
+    mins[id] = context.min;
+    ids.push(id);
+  }
+  columns.windowShape.varint(names.shape(ids));
+}
+
+function writeLedger(ledger: readonly LedgerEntry[], names: Names): void {
+  let device = 0;
+  let day = 0;
+  for (const entry of ledger) {
+    const nextDevice = names.device(entry.group, entry.device);
+    columns.ledgerDevice.zigzag(nextDevice - device);
+    device = nextDevice;
+    const nextDay = entry.dayMs / DAY_MS;
+    if (!Number.isSafeInteger(nextDay)) throw new RangeError(`${entry.dayMs} is not the start of a day`);
+    columns.ledgerDay.zigzag(nextDay - day);
+    day = nextDay;
+    columns.ledgerReadings.varint(entry.readings);
+  }
+}
+
+/** Gives every name and every shape an index by first use. */
+class Names {
+  readonly groups = new Map<string, { readonly id: number; readonly devices: Map<string, number> }>();
+  readonly metrics = new Map<string, number>();
+  readonly shapes = new Map<string, number>();
+  deviceCount = 0;
+  private readonly devices: string[] = [];
+  private lastIds: readonly number[] | undefined;
+  private lastShape = 0;
+
+  device(groupName: string, deviceName: string): number {
+    let group = this.groups.get(groupName);
+    if (group === undefined) {
+      if (groupName !== '') checkName(groupName);
+      group = { id: this.groups.size, devices: new Map() };
+      this.groups.set(groupName, group);
+    }
+    let id = group.devices.get(deviceName);
+    if (id === undefined) {
+      checkName(deviceName);
+      id = this.deviceCount++;
+      group.devices.set(deviceName, id);
+      this.devices.push(deviceName);
+      columns.deviceGroup.varint(group.id);
+    }
+    return id;
+  }
+
+  metric(name: string): number {
+    let id = this.metrics.get(name);
+    if (id === undefined) {
+      checkName(name);
+      id = this.metrics.size;
+      this.metrics.set(name, id);
+    }
+    return id;
+  }
+
+  shape(ids: readonly number[]): number {
+    // Most windows have the metrics of the window before.
+    if (this.lastIds !== undefined && equal(this.lastIds, ids)) return this.lastShape;
+    const key = ids.join();
+    let shape = this.shapes.get(key);
+    if (shape === undefined) {
+      shape = this.shapes.size;
+      this.shapes.set(key, shape);
+      columns.shape.varint(ids.length);
+      for (const id of ids) columns.shape.varint(id);
+    }
+    this.lastIds = ids;
+    this.lastShape = shape;
+    return shape;
+  }
+
+  writeText(): void {
+    for (const name of this.groups.keys()) writeName(name);
+    for (const name of this.devices) writeName(name);
+    for (const name of this.metrics.keys()) writeName(name);
+  }
+}
+
+function equal(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((id, index) => id === b[index]);
+}
+
+function checkName(name: string): void {
+  if (!isName(name)) throw new RangeError(`not a name: ${JSON.stringify(name)}`);
+}
+
+function writeName(name: string): void {
+  const bytes = utf8(name);
+  columns.textLength.varint(bytes.length);
+  columns.text.raw(bytes);
+}

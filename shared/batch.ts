@@ -1,0 +1,173 @@
+/**
+ * A batch: summaries travelling together in one message, from gateway to cloud. docs/wire-format.md has every byte.
+ *
+ * This file owns the envelope: magic, version, identity, checksums, compression. The identity (epoch, session, sequence) is
+ * outside of the compressed body, under a checksum of its own and in the same place in every version, so that a batch that
+ * cannot be read can still be named in a receipt.
+ *
+ * Promises: decodeBatch is total: any bytes give a batch or a reason; it never throws, never decompresses or allocates more
+ * than its limits, and what it returns could have been observed. encodeBatch writes nothing that decodeBatch would refuse
+ * for its form. Never: an identity without a checksum.
+ */
+
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { decodeBody } from './batch-decode.js';
+import { encodeBody } from './batch-encode.js';
+import { ByteReader, ByteWriter, crc32, DecodeError, type DecodeFailure, invalid } from './bytes.js';
+import { summaryBytes } from './summary-codec.js';
+import type { WindowSummary } from './window.js';
+
+/** The gateway's own total of counted readings of a device and UTC day, sent with windows of that day; the greatest wins. */
+export interface LedgerEntry {
+  readonly group: string;
+  readonly device: string;
+  readonly dayMs: number;
+  readonly readings: number;
+}
+
+export interface BatchIdentity {
+  /** Of the gateway's database: 32 lower-case hex digits. */
+  readonly epoch: string;
+  /** How often that database was opened; from 1 on. */
+  readonly session: number;
+  /** From 1 on, without a gap within a session. */
+  readonly sequence: number;
+}
+
+export interface Batch extends BatchIdentity {
+  readonly sentMs: number;
+  readonly windows: readonly WindowSummary[];
+  readonly ledger: readonly LedgerEntry[];
+}
+
+/** What a receiver is willing to hold. */
+export interface BatchLimits {
+  /** Of the message. */
+  readonly maxBytes: number;
+  /** Of its body, decompressed. */
+  readonly maxBodyBytes: number;
+  /** Also of ledger entries. */
+  readonly maxWindows: number;
+  /** Of all windows together. */
+  readonly maxSummaries: number;
+}
+
+export const BATCH_LIMITS: BatchLimits = {
+  maxBytes: 1024 * 1024,
+  maxBodyBytes: 4 * 1024 * 1024,
+  maxWindows: 16_384,
+  maxSummaries: 65_536,
+};
+
+export type BatchReject = DecodeFailure;
+
+export type DecodedBatch =
+  | { readonly ok: true; readonly batch: Batch }
+  | {
+      readonly ok: false;
+      readonly reason: BatchReject;
+      /** For people. */
+      readonly detail: string;
+      /** Where its own checksum holds. */
+      readonly header?: BatchIdentity;
+    };
+
+export const BATCH_VERSION = 1;
+/** "ETB" */
+const MAGIC = Uint8Array.of(0x45, 0x54, 0x42);
+const EPOCH = /^[0-9a-f]{32}$/;
+
+export function encodeBatch(batch: Batch): Uint8Array {
+  const { epoch, session, sequence } = batch;
+  if (!EPOCH.test(epoch)) throw new RangeError(`not an epoch: ${epoch}`);
+  if (!(session >= 1 && sequence >= 1)) throw new RangeError('session and sequence count from 1');
+  const body = encodeBody(batch);
+  const packed = deflateRawSync(body, { level: 1 });
+  const header = new ByteWriter(64);
+  header.raw(MAGIC);
+  header.byte(BATCH_VERSION);
+  header.raw(Buffer.from(epoch, 'hex'));
+  header.varint(session);
+  header.varint(sequence);
+  header.uint32(crc32(header.bytes()));
+  header.varint(body.length);
+  header.uint32(crc32(packed));
+  header.raw(packed);
+  return header.bytes().slice();
+}
+
+export function decodeBatch(bytes: Uint8Array, limits: Partial<BatchLimits> = {}): DecodedBatch {
+  let header: BatchIdentity | undefined;
+  try {
+    const reader = new ByteReader(bytes);
+    const version = readMagic(reader);
+    header = readIdentity(reader, bytes);
+    const batch = readBatch(reader, version, header, { ...BATCH_LIMITS, ...limits });
+    return { ok: true, batch };
+  } catch (error) {
+    const [reason, detail] =
+      error instanceof DecodeError ? [error.kind, error.message] : (['corrupt', `unreadable: ${error}`] as const);
+    return { ok: false, reason, detail, ...(header && { header }) };
+  }
+}
+
+const OVERHEAD_BYTES = 64;
+
+/**
+ * What a window adds to the bytes of a batch at most, as if nothing could be compressed and no name were known: batches of
+ * windows whose hints add up to x take x + 256 bytes at most, of typical ones a third.
+ */
+export function encodedSizeHint(window: WindowSummary): number {
+  let bytes = OVERHEAD_BYTES + Buffer.byteLength(window.group) + Buffer.byteLength(window.device);
+  for (const [name, summary] of window.metrics) {
+    bytes += Buffer.byteLength(name) + summaryBytes(summary, window.startMs, window.lengthMs);
+  }
+  return bytes;
+}
+
+function refuse(kind: DecodeFailure, message: string): never {
+  throw new DecodeError(kind, message);
+}
+
+function readMagic(reader: ByteReader): number {
+  for (const byte of MAGIC) {
+    if (reader.remaining === 0 || reader.byte() !== byte) refuse('not-a-batch', 'does not begin with ETB');
+  }
+  return reader.byte();
+}
+
+function readIdentity(reader: ByteReader, bytes: Uint8Array): BatchIdentity {
+  const epoch = Buffer.from(reader.raw(16)).toString('hex');
+  const identity = { epoch, session: reader.varint(), sequence: reader.varint() };
+  const checked = bytes.subarray(0, reader.position);
+  if (reader.uint32() !== crc32(checked)) refuse('checksum', 'the header changed on its way');
+  if (identity.session < 1 || identity.sequence < 1) invalid('session and sequence count from 1');
+  return identity;
+}
+
+function readBatch(reader: ByteReader, version: number, identity: BatchIdentity, limits: BatchLimits): Batch {
+  if (version > BATCH_VERSION) {
+    refuse('newer-version', `batch format ${version}, this program reads up to ${BATCH_VERSION}: upgrade it first`);
+  }
+  if (version < BATCH_VERSION) refuse('corrupt', 'batch format 0');
+  const bodyLength = reader.varint();
+  const checksum = reader.uint32();
+  if (reader.position + reader.remaining > limits.maxBytes) refuse('too-large', `over ${limits.maxBytes} bytes`);
+  if (bodyLength > limits.maxBodyBytes)
+    refuse('too-large', `a body of ${bodyLength} bytes, limit ${limits.maxBodyBytes}`);
+  const packed = reader.raw(reader.remaining);
+  if (checksum !== crc32(packed)) refuse('checksum', 'the body changed on its way');
+  return decodeBody(inflate(packed, bodyLength), identity, limits);
+}
+
+function inflate(packed: Uint8Array, length: number): Uint8Array {
+  let body: Uint8Array | undefined;
+  try {
+    // The cap holds whatever the stream says; the chunk saves growing.
+    body = inflateRawSync(packed, { maxOutputLength: Math.max(length, 1), chunkSize: Math.max(length, 64) });
+  } catch (error) {
+    refuse('corrupt', `the body does not decompress: ${error instanceof Error ? error.message : error}`);
+  }
+  if (body.length !== length) refuse('corrupt', 'the body has another length than it says');
+  return body;
+}

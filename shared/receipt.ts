@@ -1,0 +1,41 @@
+/**
+ * A receipt: the cloud's word that batches are committed in its store, or why they never will be. JSON, QoS 0, several in
+ * one message: a receipt is idempotent, and a lost one costs one resend.
+ *
+ * Promises: reading is total; unknown keys are let through (a newer cloud may say more), a missing or wrong one is refused,
+ * a newer version is refused with words. Never: a receipt made up of half of one.
+ */
+
+import { z } from 'zod';
+import { type DecodedMessage, decodeMessage, epochField } from './message.js';
+
+export const RECEIPT_VERSION = 1;
+
+const countFromOne = z.int().min(1);
+
+const receipt = z.object({
+  v: z.literal(RECEIPT_VERSION),
+  epoch: epochField,
+  committed: z.array(z.object({ session: countFromOne, sequences: z.array(countFromOne) })),
+  rejected: z.array(
+    z.object({
+      session: countFromOne,
+      sequence: countFromOne,
+      /** A BatchReject, or a word of a newer cloud. */
+      reason: z.string().min(1).max(64),
+      /** For people. */
+      detail: z.string().max(1000),
+    }),
+  ),
+  timeMs: z.int().min(0),
+});
+
+export type Receipt = Readonly<z.infer<typeof receipt>>;
+
+export function encodeReceipt(value: Omit<Receipt, 'v'>): Uint8Array {
+  return Buffer.from(JSON.stringify({ v: RECEIPT_VERSION, ...value }));
+}
+
+export function decodeReceipt(bytes: Uint8Array): DecodedMessage<Receipt> {
+  return decodeMessage('receipt', receipt, RECEIPT_VERSION, bytes);
+}
