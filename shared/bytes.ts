@@ -127,13 +127,6 @@ export class ByteWriter {
     for (let i = 0; i < 8; i++) this.byte(double.getUint8(i));
   }
 
-  /** UTF-8 behind its length in bytes. */
-  string(text: string): void {
-    const bytes = utf8(text);
-    this.varint(bytes.length);
-    this.raw(bytes);
-  }
-
   raw(bytes: Uint8Array): void {
     if (this.length + bytes.length > this.buffer.length) this.grow(bytes.length);
     this.buffer.set(bytes, this.length);
@@ -259,11 +252,6 @@ export class ByteReader {
   }
 
   /** Text behind its length in bytes. */
-  string(): string {
-    return this.text(this.varint());
-  }
-
-  /** UTF-8 behind its length in bytes. */
   string(): string {
     return this.text(this.varint());
   }
