@@ -4,7 +4,7 @@
  * overwritten. Not a CA for production: its key lies beside the certificates.
  */
 import 'reflect-metadata'; // must come before @peculiar/x509
-import { randomBytes, webcrypto } from 'node:crypto';
+import { randomBytes, webcrypto, X509Certificate } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
@@ -71,6 +71,7 @@ export async function makeCertificates(dir: string, options: CertificateOptions 
     const names = [...new Set([...(options.onlyHosts ? [] : LOCAL_HOSTS), ...hosts])];
     await issue(server, issuer, names[0] ?? 'server', 'serverAuth', names, validity.server);
   }
+  await checkHosts(server, hosts);
   const made = new Map<string, CertificateFiles>();
   for (const name of gateways) {
     const files = filesOf(dir, `gateway-${name}`);
@@ -152,6 +153,17 @@ async function save(files: CertificateFiles, certificate: x509.X509Certificate, 
 
 function filesOf(dir: string, name: string): CertificateFiles {
   return { cert: join(dir, `${name}.pem`), key: join(dir, `${name}-key.pem`) };
+}
+
+/** A host that was asked for and is not in the certificate that was there already would be found out much later. */
+async function checkHosts(server: CertificateFiles, hosts: readonly string[]): Promise<void> {
+  const certificate = new X509Certificate(await readFile(server.cert));
+  for (const host of hosts) {
+    if ((isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined) continue;
+    throw new EdgetallyError('usage', `${server.cert} is there already and is not made for ${host}`, {
+      hint: `Remove it and ${server.key}, then run the same command again.`,
+    });
+  }
 }
 
 async function exists(files: CertificateFiles): Promise<boolean> {

@@ -26,6 +26,11 @@ export const ERRORS = {
   'certificate-key-mismatch': { retryable: false, hint: 'The private key belongs to another certificate.' },
   'certificate-wrong-ca': { retryable: false, hint: 'Point `ca` at the CA that signed the broker’s certificate.' },
   'certificate-wrong-host': { retryable: false, hint: 'Connect by a name that the broker’s certificate carries.' },
+  'listen-failed': { retryable: true, hint: 'Check that nothing else uses this port, and that this user may.' },
+  'session-taken-over': {
+    retryable: true,
+    hint: 'Another client connects with the same client id. Give each gateway its own, then restart this one.',
+  },
   'link-refused': { retryable: true, hint: 'Check that the broker is running and the address is right.' },
   'link-unauthorized': { retryable: true, hint: 'Check user, password, client certificate and the broker’s policy.' },
   'link-lost': { retryable: true, hint: 'Nothing to do: the backlog is sent when the link is back.' },
