@@ -1,0 +1,154 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { type Block, type BlockReading, emptyTally, type Shape } from '../block.js';
+import type { StoredWindow } from '../stored-window.js';
+import { Aggregator } from './aggregator.js';
+
+const MINUTE = 60_000;
+const shape: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [1, 2], lane: '' };
+const other: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [2, 3], lane: '' };
+const humidity: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [1], lane: 'humidity' };
+
+function reading(device: number, timeMs: number, values: number[], of = shape, recordId?: string): BlockReading {
+  return { device, shape: of, timeUs: timeMs * 1000, recordId, values };
+}
+
+function block(...readings: BlockReading[]): Block {
+  return { readings, tally: emptyTally() };
+}
+
+function fresh(): Aggregator {
+  return new Aggregator(() => ({ part: 0 }));
+}
+
+/** Saves everything; the memory of seen readings is compared by what it knows. */
+function contents(aggregator: Aggregator) {
+  return aggregator
+    .neededBy(Number.MAX_SAFE_INTEGER)
+    .map((window) => {
+      const { device, startMs, readings, metrics } = aggregator.save(window, 1);
+      return { device, startMs, readings, metrics: new Map([...metrics].sort(([a], [b]) => a - b)) };
+    })
+    .sort((a, b) => a.device - b.device || a.startMs - b.startMs);
+}
+
+t.test('order, repetition and cutting into blocks change nothing', async (t) => {
+  const arbitrary = fc
+    .uniqueArray(
+      fc.record({
+        device: fc.integer({ min: 1, max: 3 }),
+        timeMs: fc.integer({ min: 0, max: 4 * MINUTE }),
+        value: fc.integer({ min: -999, max: 999 }),
+        shape: fc.constantFrom(shape, other),
+      }),
+      { selector: (r) => `${r.device}/${r.timeMs}`, minLength: 1, maxLength: 80 },
+    )
+    .chain((list) =>
+      fc.record({
+        list: fc.constant(list),
+        shuffled: fc.shuffledSubarray([...list, ...list], { minLength: list.length * 2, maxLength: list.length * 2 }),
+        cut: fc.integer({ min: 1, max: 9 }),
+      }),
+    );
+  fc.assert(
+    fc.property(arbitrary, ({ list, shuffled, cut }) => {
+      const readings = (from: typeof list) =>
+        from.map((r) => reading(r.device, r.timeMs, [r.value / 10, r.value + 0.25], r.shape));
+      const calm = fresh();
+      calm.apply(block(...readings(list)), 1, 0);
+      const wild = fresh();
+      let counted = 0;
+      let duplicate = 0;
+      const all = readings(shuffled);
+      for (let at = 0, sequence = 1; at < all.length; at += cut, sequence++) {
+        const applied = wild.apply(block(...all.slice(at, at + cut)), sequence, 0);
+        counted += applied.counted;
+        duplicate += applied.duplicate;
+      }
+      t.strictSame(contents(wild), contents(calm));
+      t.equal(counted, list.length);
+      t.equal(duplicate, list.length);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+t.test('identity: time in its lane, or the record id', async (t) => {
+  const aggregator = fresh();
+  const applied = aggregator.apply(
+    block(
+      reading(1, 10, [1, 2]),
+      reading(1, 10, [1, 2]), // repeated
+      reading(1, 10, [3], humidity), // another metric sent apart at the same time
+      reading(1, 10, [3], humidity),
+      reading(1, 20, [1, 2], shape, 'a'),
+      reading(1, 20, [1, 2], shape, 'b'), // same time, another record
+      reading(1, 30, [1, 2], shape, 'a'), // same record
+      reading(2, 10, [1, 2]), // another device
+    ),
+    1,
+    0,
+  );
+  t.strictSame(applied, { counted: 5, duplicate: 3 });
+});
+
+t.test('a saved window comes back for a late reading, and knows what it has seen', async (t) => {
+  const store = new Map<string, StoredWindow>();
+  const aggregator = new Aggregator((device, startMs) => store.get(`${device}/${startMs}`) ?? { part: 0 });
+  const saveAll = (sequence: number) => {
+    for (const window of aggregator.neededBy(sequence)) {
+      const save = aggregator.save(window, sequence);
+      store.set(`${save.device}/${save.startMs}`, save);
+      aggregator.saved(window);
+    }
+  };
+  aggregator.apply(block(reading(1, 1_000, [1, 10])), 1, 0);
+  saveAll(1);
+  t.equal(aggregator.open, 0);
+  t.equal(store.get('1/0')?.revision, 1);
+  t.strictSame(aggregator.apply(block(reading(1, 1_000, [1, 10]), reading(1, 2_000, [2, 20])), 2, 0), {
+    counted: 1,
+    duplicate: 1,
+  });
+  saveAll(2);
+  const saved = store.get('1/0')!;
+  t.equal(saved.revision, 2);
+  t.equal(saved.readings, 2);
+  t.equal(saved.metrics.get(2)?.max, 20);
+  t.strictSame(
+    aggregator.apply(block(reading(1, 3_000, [3, 30])), 2, 0),
+    { counted: 0, duplicate: 0 },
+    'folded already',
+  );
+  aggregator.dropClean();
+  t.equal(aggregator.open, 0);
+});
+
+t.test('closing: after the end and the lateness; late windows after the lateness', async (t) => {
+  const aggregator = fresh();
+  aggregator.apply(block(reading(1, 1_000, [1, 2])), 1, 2_000);
+  t.equal(aggregator.due(MINUTE + 4_000).length, 0);
+  t.equal(aggregator.due(MINUTE + 5_000).length, 1);
+  const late = fresh();
+  late.apply(block(reading(1, 1_000, [1, 2])), 1, 10 * MINUTE);
+  t.equal(late.due(10 * MINUTE + 4_000).length, 0);
+  t.equal(late.due(10 * MINUTE + 5_000).length, 1);
+});
+
+t.test('which block is still needed', async (t) => {
+  const aggregator = fresh();
+  t.equal(aggregator.oldestNeeded(), undefined);
+  aggregator.apply(block(reading(1, 0, [1, 2])), 4, 0);
+  aggregator.apply(block(reading(1, 1, [1, 2]), reading(2, 0, [1, 2])), 5, 0);
+  t.equal(aggregator.oldestNeeded(), 4);
+  const [first] = aggregator.neededBy(4);
+  t.equal(aggregator.oldestNeeded([first!]), 5);
+  aggregator.saved(first!);
+  t.equal(aggregator.oldestNeeded(), 5);
+});
+
+t.test('negative times belong to the window before 1970', async (t) => {
+  const aggregator = fresh();
+  aggregator.apply(block(reading(1, -1, [1, 2])), 1, 0);
+  t.equal(contents(aggregator)[0]?.startMs, -MINUTE);
+});

@@ -1,0 +1,172 @@
+/**
+ * Folds blocks of readings into windows. Pure: time is an argument, and a window that is not in memory is asked of a
+ * function. A window is in memory from its first unsaved reading until it is saved; after that the buffer has it, and a
+ * late reading brings it back.
+ *
+ * Promises: the content of a window depends only on the set of readings applied, never on their order or repetition;
+ * applying a block to a window that already holds it (`folded`) changes nothing.
+ */
+import { windowStartMs } from '../../shared/window.js';
+import type { Block, BlockReading } from '../block.js';
+import type { StoredWindow, WindowSave } from '../stored-window.js';
+import { Accumulators } from './accumulators.js';
+import { OpenWindow } from './open-window.js';
+
+/** Finds the window that a late reading belongs to, or the part number that a new one has to take. */
+export type FindWindow = (device: number, startMs: number, lengthMs: number) => StoredWindow | { part: number };
+
+export interface Applied {
+  counted: number;
+  duplicate: number;
+}
+
+/** Granularity of closing, ms. */
+const TICK_MS = 100;
+
+export class Aggregator {
+  readonly #find: FindWindow;
+  readonly #accumulators = new Accumulators();
+  /** By device, then by start and length. */
+  readonly #windows = new Map<number, Map<string, OpenWindow>>();
+  /** The window each device wrote to last. */
+  readonly #current: (OpenWindow | undefined)[] = [];
+  /** By tick of closing. */
+  readonly #closing = new Map<number, Set<OpenWindow>>();
+  /** How many unsaved windows were first changed by a block. */
+  readonly #dirtySince = new Map<number, number>();
+  readonly #scales: number[] = [];
+  #open = 0;
+
+  constructor(find: FindWindow) {
+    this.#find = find;
+  }
+
+  /** Windows in memory. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** The oldest block that unsaved windows need, leaving out `saving`; undefined where none does. */
+  oldestNeeded(saving: readonly OpenWindow[] = []): number | undefined {
+    const leaving = new Map<number, number>();
+    for (const { dirtySince } of saving) leaving.set(dirtySince, (leaving.get(dirtySince) ?? 0) + 1);
+    let oldest: number | undefined;
+    for (const [sequence, windows] of this.#dirtySince) {
+      if (windows === leaving.get(sequence)) continue;
+      if (oldest === undefined || sequence < oldest) oldest = sequence;
+    }
+    return oldest;
+  }
+
+  /** Applies block number `sequence`; `nowMs` only decides when late windows close. */
+  apply(block: Block, sequence: number, nowMs: number): Applied {
+    const applied: Applied = { counted: 0, duplicate: 0 };
+    for (const reading of block.readings) this.#reading(reading, sequence, nowMs, applied);
+    return applied;
+  }
+
+  #reading(reading: BlockReading, sequence: number, nowMs: number, applied: Applied): void {
+    const { shape, timeUs } = reading;
+    const window = this.#windowOf(reading.device, timeUs, shape.windowMs);
+    if (window.folded >= sequence) return;
+    if (!window.seen.add(shape.lane, timeUs - window.startMs * 1000, reading.recordId)) {
+      applied.duplicate++;
+      return;
+    }
+    applied.counted++;
+    window.readings++;
+    const accumulators = this.#accumulators;
+    for (let i = 0; i < shape.metrics.length; i++) {
+      const metric = shape.metrics[i]!;
+      const row = window.row(metric, i, accumulators, this.#scales[metric] ?? 0);
+      accumulators.add(row, reading.values[i]!, timeUs);
+    }
+    if (window.dirtySince === 0) this.#markDirty(window, sequence, nowMs, shape.latenessMs);
+  }
+
+  #windowOf(device: number, timeUs: number, lengthMs: number): OpenWindow {
+    const current = this.#current[device];
+    if (current?.lengthMs === lengthMs && current.contains(timeUs / 1000)) return current;
+    const startMs = windowStartMs(timeUs, lengthMs);
+    const key = `${startMs}/${lengthMs}`;
+    let windows = this.#windows.get(device);
+    if (windows === undefined) {
+      windows = new Map();
+      this.#windows.set(device, windows);
+    }
+    let window = windows.get(key);
+    if (window === undefined) {
+      const found = this.#find(device, startMs, lengthMs);
+      window =
+        'metrics' in found
+          ? OpenWindow.restore(found, this.#accumulators)
+          : new OpenWindow(device, startMs, lengthMs, found.part);
+      windows.set(key, window);
+      this.#open++;
+    }
+    this.#current[device] = window;
+    return window;
+  }
+
+  #markDirty(window: OpenWindow, sequence: number, nowMs: number, latenessMs: number): void {
+    window.dirtySince = sequence;
+    this.#dirtySince.set(sequence, (this.#dirtySince.get(sequence) ?? 0) + 1);
+    window.closesMs = Math.max(window.startMs + window.lengthMs, nowMs) + latenessMs;
+    const tick = Math.ceil(window.closesMs / TICK_MS);
+    const closing = this.#closing.get(tick);
+    if (closing === undefined) this.#closing.set(tick, new Set([window]));
+    else closing.add(window);
+  }
+
+  /** Unsaved windows whose time has come. */
+  due(nowMs: number): OpenWindow[] {
+    const due: OpenWindow[] = [];
+    for (const [tick, windows] of this.#closing) if (tick * TICK_MS <= nowMs) due.push(...windows);
+    return due;
+  }
+
+  /** Unsaved windows that need a block up to `sequence`. */
+  neededBy(sequence: number): OpenWindow[] {
+    const needed: OpenWindow[] = [];
+    for (const windows of this.#closing.values()) {
+      for (const window of windows) if (window.dirtySince <= sequence) needed.push(window);
+    }
+    return needed;
+  }
+
+  /** What is to be stored of a window, as of block `sequence`. Call `saved` once that is done. */
+  save(window: OpenWindow, sequence: number): WindowSave {
+    return window.save(sequence, this.#accumulators);
+  }
+
+  /** The window is in the store: forget it here. */
+  saved(window: OpenWindow): void {
+    const dirty = this.#dirtySince.get(window.dirtySince);
+    if (dirty === 1) this.#dirtySince.delete(window.dirtySince);
+    else if (dirty !== undefined) this.#dirtySince.set(window.dirtySince, dirty - 1);
+    const tick = Math.ceil(window.closesMs / TICK_MS);
+    const closing = this.#closing.get(tick);
+    closing?.delete(window);
+    if (closing?.size === 0) this.#closing.delete(tick);
+    this.#forget(window);
+  }
+
+  #forget(window: OpenWindow): void {
+    for (let i = 0; i < window.metrics.length; i++) {
+      this.#scales[window.metrics[i]!] = Math.min(15, this.#accumulators.scaleOf(window.rows[i]!));
+    }
+    window.free(this.#accumulators);
+    const windows = this.#windows.get(window.device);
+    windows?.delete(`${window.startMs}/${window.lengthMs}`);
+    if (windows?.size === 0) this.#windows.delete(window.device);
+    if (this.#current[window.device] === window) this.#current[window.device] = undefined;
+    this.#open--;
+  }
+
+  /** Windows that were looked at (a repeated reading brings one back) but not changed. */
+  dropClean(): void {
+    for (const windows of this.#windows.values()) {
+      for (const window of windows.values()) if (window.dirtySince === 0) this.#forget(window);
+    }
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * The books of the gateway: what came in and what became of it. They balance at every moment:
+ * in = counted + duplicate + rejected + held. Books are a pure sum over blocks, so they survive a crash exactly.
+ */
+import { z } from 'zod';
+import type { Tally } from './block.js';
+
+const reasonsSchema = z.record(z.string(), z.number().int().nonnegative());
+
+export const booksSchema = z.object({
+  /** Readings, and messages that held none. */
+  in: z.number().int().nonnegative(),
+  counted: z.number().int().nonnegative(),
+  duplicate: z.number().int().nonnegative(),
+  /** Held apart now, because they are from the future. */
+  held: z.number().int().nonnegative(),
+  rejected: reasonsSchema,
+  /** Single metrics left out of readings that otherwise count. */
+  values: reasonsSchema,
+});
+
+export type Books = z.infer<typeof booksSchema>;
+
+export function emptyBooks(): Books {
+  return { in: 0, counted: 0, duplicate: 0, held: 0, rejected: {}, values: {} };
+}
+
+/** Adds what one block brought, in place. */
+export function enter(books: Books, tally: Tally, applied: { counted: number; duplicate: number }): void {
+  books.in += tally.in;
+  books.held += tally.held;
+  books.counted += applied.counted;
+  books.duplicate += applied.duplicate;
+  addReasons(books.rejected, tally.rejected);
+  addReasons(books.values, tally.values);
+}
+
+function addReasons(total: Record<string, number>, more: Readonly<Record<string, number>>): void {
+  for (const [reason, count] of Object.entries(more)) total[reason] = (total[reason] ?? 0) + count;
+}
+
+export function sumReasons(reasons: Readonly<Record<string, number>>): number {
+  return Object.values(reasons).reduce((sum, count) => sum + count, 0);
+}
+
+/** What is in no other place; 0 as long as the promise holds. */
+export function imbalance(books: Books): number {
+  return books.in - books.counted - books.duplicate - sumReasons(books.rejected) - books.held;
+}

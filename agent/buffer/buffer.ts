@@ -1,0 +1,197 @@
+/**
+ * The buffer: everything the gateway must not forget, in one SQLite file.
+ *
+ * Contract. commit() returns only after the block is on disk (fsync), and throws with nothing stored. save() moves
+ * windows from the journal to rows, with the books, in one transaction; a crash between the two loses nothing, because
+ * recovery applies the blocks that a row does not hold yet. One process writes; all methods are synchronous and
+ * ordered. Never frees a window without the receipt for its very revision.
+ */
+
+import { type Block, type BlockReading, emptyTally } from '../block.js';
+import { type Books, booksSchema, emptyBooks } from '../books.js';
+import type { WindowRef, WindowSave } from '../stored-window.js';
+import { decodeBlock, encodeBlock } from './block-codec.js';
+import { Dictionary } from './dictionary.js';
+import { type ImportProgress, Imports } from './imports.js';
+import type { BufferOptions } from './options.js';
+import { Quarantine, type QuarantineSample } from './quarantine.js';
+import { type Db, explain, openDatabase } from './schema.js';
+import { Windows } from './windows.js';
+
+/** What one commit makes durable together. */
+export interface Commit {
+  readonly block: Block;
+  readonly samples: readonly QuarantineSample[];
+  /** Readings from the future, put aside. */
+  readonly held: readonly BlockReading[];
+  /** Rows of held readings that are in the block now. */
+  readonly released: readonly number[];
+  readonly progress?: ImportProgress;
+}
+
+export interface HeldReading {
+  readonly id: number;
+  readonly reading: BlockReading;
+}
+
+const RELEASE_AT_ONCE = 1000;
+const PURGE_AT_ONCE = 2000;
+
+export class EdgeBuffer {
+  readonly path: string;
+  readonly epoch: string;
+  /** How often this database was opened. */
+  readonly session: number;
+  readonly dictionary: Dictionary;
+  readonly quarantine: Quarantine;
+  readonly imports: Imports;
+  readonly windows: Windows;
+  /** Bytes of blocks in the journal. */
+  journalBytes: number;
+  /** As of the last save; recovery adds the blocks after it. */
+  readonly savedBooks: { readonly books: Books; readonly sequence: number };
+  #sequence: number;
+  #purgedUntilMs: number;
+  readonly #db: Db;
+  readonly #statements;
+
+  constructor(path: string, options: BufferOptions) {
+    this.path = path;
+    const db = openDatabase(path, options.maxBytes);
+    this.#db = db;
+    this.#statements = prepareStatements(db);
+    this.epoch = String(this.#meta('epoch'));
+    this.session = Number(this.#meta('session')) + 1;
+    this.#statements.setMeta.run('session', this.session);
+    this.dictionary = new Dictionary(db);
+    this.quarantine = new Quarantine(db, options.maxQuarantineBytes);
+    this.imports = new Imports(db);
+    this.windows = new Windows(db, this.dictionary);
+    const journal = this.#statements.journalState.get() as { last: number; bytes: number };
+    this.journalBytes = journal.bytes;
+    const books = this.#meta('books');
+    this.savedBooks = {
+      books: books === undefined ? emptyBooks() : booksSchema.parse(JSON.parse(String(books))),
+      sequence: Number(this.#meta('sequence') ?? 0),
+    };
+    this.#sequence = Math.max(this.savedBooks.sequence, journal.last);
+    this.#purgedUntilMs = Number(this.#meta('purged_until_ms') ?? Number.MIN_SAFE_INTEGER);
+  }
+
+  /** Number of the last block. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** The blocks of the journal in order. */
+  *journal(): Iterable<{ sequence: number; block: Block }> {
+    const rows = this.#statements.journal.all() as { sequence: number; block: Uint8Array }[];
+    for (const { sequence, block } of rows) yield { sequence, block: decodeBlock(block) };
+  }
+
+  /** Makes a block durable; returns its number. */
+  commit(commit: Commit): number {
+    const sequence = this.#sequence + 1;
+    const bytes = encodeBlock(commit.block);
+    this.#transaction(() => {
+      this.dictionary.save();
+      this.#statements.append.run(sequence, bytes);
+      for (const sample of commit.samples) this.quarantine.add(sample);
+      for (const reading of commit.held) this.#hold(reading);
+      for (const id of commit.released) this.#statements.release.run(id);
+      if (commit.progress !== undefined) this.imports.save(commit.progress);
+    });
+    this.dictionary.saved();
+    this.#sequence = sequence;
+    this.journalBytes += bytes.length;
+    return sequence;
+  }
+
+  /**
+   * Saves windows as of the last block, with the books as of then, and drops the blocks before `oldestNeeded` (the
+   * first block that an unsaved window still needs; undefined where none does).
+   */
+  save(windows: readonly WindowSave[], books: Books, oldestNeeded: number | undefined): void {
+    this.#transaction(() => {
+      for (const window of windows) this.windows.save(window);
+      this.#statements.setMeta.run('books', JSON.stringify(books));
+      this.#statements.setMeta.run('sequence', this.#sequence);
+      this.#statements.forget.run(oldestNeeded ?? this.#sequence + 1);
+    });
+    this.journalBytes = (this.#statements.journalState.get() as { bytes: number }).bytes;
+  }
+
+  receipted(refs: readonly WindowRef[]): void {
+    this.#transaction(() => this.windows.receipted(refs));
+  }
+
+  /** Forgets windows that have their receipt and were last changed before `beforeMs`, some at a time; true where more are left. */
+  purge(beforeMs: number): boolean {
+    let more = false;
+    this.#transaction(() => {
+      const { purged, untilMs } = this.windows.purge(beforeMs, PURGE_AT_ONCE);
+      more = purged === PURGE_AT_ONCE;
+      if (untilMs <= this.#purgedUntilMs) return;
+      this.#purgedUntilMs = untilMs;
+      this.#statements.setMeta.run('purged_until_ms', untilMs);
+    });
+    return more;
+  }
+
+  /**
+   * The part number of a window that is not in the database. Where it may have been purged, the number is one that it
+   * never had, so that what comes late adds to what the cloud has and does not replace it.
+   */
+  newPart(startMs: number): number {
+    return startMs < this.#purgedUntilMs ? this.#sequence : 0;
+  }
+
+  /** Held readings whose time has come. */
+  due(nowMs: number): HeldReading[] {
+    const rows = this.#statements.due.all(nowMs, RELEASE_AT_ONCE) as { id: number; block: Uint8Array }[];
+    return rows.map(({ id, block }) => ({ id, reading: decodeBlock(block).readings[0]! }));
+  }
+
+  /** Bytes on disk: database, write-ahead log and free pages. */
+  diskBytes(): number {
+    const pages = Number(this.#db.pragma('page_count', { simple: true }));
+    return pages * Number(this.#db.pragma('page_size', { simple: true }));
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #hold(reading: BlockReading): void {
+    const block = encodeBlock({ readings: [reading], tally: emptyTally() });
+    this.#statements.hold.run(Math.ceil(reading.timeUs / 1000), block);
+  }
+
+  #meta(key: string): unknown {
+    return this.#statements.getMeta.get(key);
+  }
+
+  #transaction(work: () => void): void {
+    try {
+      this.#db.transaction(work)();
+    } catch (error) {
+      throw explain(error, this.path);
+    }
+  }
+}
+
+function prepareStatements(db: Db) {
+  return {
+    getMeta: db.prepare('SELECT value FROM meta WHERE key = ?').pluck(),
+    setMeta: db.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value'),
+    append: db.prepare('INSERT INTO journal VALUES (?, ?)'),
+    journal: db.prepare('SELECT sequence, block FROM journal ORDER BY sequence'),
+    journalState: db.prepare(
+      'SELECT coalesce(max(sequence), 0) AS last, coalesce(sum(length(block)), 0) AS bytes FROM journal',
+    ),
+    forget: db.prepare('DELETE FROM journal WHERE sequence < ?'),
+    hold: db.prepare('INSERT INTO held (due_ms, block) VALUES (?, ?)'),
+    due: db.prepare('SELECT id, block FROM held WHERE due_ms <= ? ORDER BY id LIMIT ?'),
+    release: db.prepare('DELETE FROM held WHERE id = ?'),
+  };
+}

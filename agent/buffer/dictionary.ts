@@ -1,0 +1,86 @@
+/** Small ids for names. A new name is written in the transaction of the block that uses it first. */
+import type { Db } from './schema.js';
+
+export interface DeviceName {
+  readonly group: string;
+  readonly device: string;
+}
+
+export class Dictionary {
+  readonly #devices: DeviceName[] = [];
+  readonly #deviceIds = new Map<string, number>();
+  readonly #metrics: string[] = [];
+  readonly #metricIds = new Map<string, number>();
+  readonly #unsaved: (() => void)[] = [];
+  readonly #saveDevice;
+  readonly #saveMetric;
+
+  constructor(db: Db) {
+    this.#saveDevice = db.prepare('INSERT INTO devices (id, grp, name) VALUES (?, ?, ?)');
+    this.#saveMetric = db.prepare('INSERT INTO metrics (id, name) VALUES (?, ?)');
+    for (const row of db.prepare('SELECT id, grp, name FROM devices').all() as {
+      id: number;
+      grp: string;
+      name: string;
+    }[]) {
+      this.#addDevice(row.id, { group: row.grp, device: row.name });
+    }
+    for (const row of db.prepare('SELECT id, name FROM metrics').all() as { id: number; name: string }[]) {
+      this.#addMetric(row.id, row.name);
+    }
+  }
+
+  device(group: string, device: string): number {
+    const known = this.#deviceIds.get(deviceKey(group, device));
+    if (known !== undefined) return known;
+    const id = Math.max(1, this.#devices.length);
+    this.#addDevice(id, { group, device });
+    this.#unsaved.push(() => this.#saveDevice.run(id, group, device));
+    return id;
+  }
+
+  metric(name: string): number {
+    const known = this.#metricIds.get(name);
+    if (known !== undefined) return known;
+    const id = Math.max(1, this.#metrics.length);
+    this.#addMetric(id, name);
+    this.#unsaved.push(() => this.#saveMetric.run(id, name));
+    return id;
+  }
+
+  deviceName(id: number): DeviceName {
+    const name = this.#devices[id];
+    if (name === undefined) throw new RangeError(`no device has id ${id}`);
+    return name;
+  }
+
+  metricName(id: number): string {
+    const name = this.#metrics[id];
+    if (name === undefined) throw new RangeError(`no metric has id ${id}`);
+    return name;
+  }
+
+  /** Writes the names that are new; call inside a transaction, and `saved` after its commit. */
+  save(): void {
+    for (const save of this.#unsaved) save();
+  }
+
+  saved(): void {
+    this.#unsaved.length = 0;
+  }
+
+  #addDevice(id: number, name: DeviceName): void {
+    this.#devices[id] = name;
+    this.#deviceIds.set(deviceKey(name.group, name.device), id);
+  }
+
+  #addMetric(id: number, name: string): void {
+    this.#metrics[id] = name;
+    this.#metricIds.set(name, id);
+  }
+}
+
+/** Names hold no control characters, so this is one to one. */
+function deviceKey(group: string, device: string): string {
+  return `${group}\u0000${device}`;
+}

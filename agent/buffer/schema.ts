@@ -1,0 +1,136 @@
+/**
+ * The gateway's database: one SQLite file.
+ *
+ * meta        what this database is: its epoch (made once, with the file), how often it was opened (session), the books
+ * devices, metrics   dictionaries: small ids for names
+ * journal     one block a commit: readings that are in no saved window yet
+ * windows     one row a window. revision grows with each save; receipted is the highest revision that the cloud has
+ *             committed; the backlog is the rows where the one is above the other. folded says up to which block the
+ *             journal is in it
+ * ledger      readings counted per device and UTC day, sent along so that the cloud knows what it lacks
+ * held        readings from the future, until their time comes
+ * quarantine  samples of what was rejected
+ * imports     how far each imported file is in
+ *
+ * synchronous=FULL is set and checked on every open: in WAL mode better-sqlite3 otherwise falls back to NORMAL, which
+ * forgets commits at a power cut. locking_mode=EXCLUSIVE keeps a second writer out.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { EdgetallyError } from '../../shared/errors.js';
+
+const APPLICATION_ID = 0x45544c41; // "ETLA"
+const SCHEMA_VERSION = 1;
+const OLDEST_SQLITE = [3, 51, 3] as const; // a corruption bug of the WAL is mended there
+
+const SCHEMA = `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+  CREATE TABLE devices (id INTEGER PRIMARY KEY, grp TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (grp, name));
+  CREATE TABLE metrics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+  CREATE TABLE journal (sequence INTEGER PRIMARY KEY, block BLOB NOT NULL);
+  CREATE TABLE windows (
+    device INTEGER NOT NULL, start_ms INTEGER NOT NULL, length_ms INTEGER NOT NULL, part INTEGER NOT NULL,
+    revision INTEGER NOT NULL, receipted INTEGER NOT NULL DEFAULT 0, folded INTEGER NOT NULL,
+    closes_ms INTEGER NOT NULL, readings INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    summary BLOB NOT NULL, seen BLOB NOT NULL,
+    PRIMARY KEY (device, start_ms, length_ms, part)
+  ) WITHOUT ROWID;
+  CREATE INDEX backlog ON windows (start_ms, device, length_ms, part, closes_ms, bytes)
+    WHERE revision > receipted;
+  CREATE INDEX receipted ON windows (closes_ms) WHERE revision <= receipted;
+  CREATE TABLE ledger (device INTEGER NOT NULL, day_ms INTEGER NOT NULL, readings INTEGER NOT NULL,
+    PRIMARY KEY (device, day_ms)) WITHOUT ROWID;
+  CREATE TABLE held (id INTEGER PRIMARY KEY, due_ms INTEGER NOT NULL, block BLOB NOT NULL);
+  CREATE TABLE quarantine (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
+    detail TEXT NOT NULL, payload BLOB NOT NULL);
+  CREATE TABLE imports (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, position INTEGER NOT NULL, rows INTEGER NOT NULL,
+    done INTEGER NOT NULL) WITHOUT ROWID;
+`;
+
+export type Db = Database.Database;
+
+/** Opens, or makes, the database for writing. */
+export function openDatabase(path: string, maxBytes: number): Db {
+  const db = open(path, {});
+  try {
+    db.pragma('locking_mode = EXCLUSIVE');
+    db.pragma('journal_mode = WAL');
+    db.pragma('synchronous = FULL');
+    db.pragma('trusted_schema = OFF');
+    // IMMEDIATE takes the lock, so that a second process learns of the first one here and not in mid-run.
+    db.transaction(() => prepare(db, path)).immediate();
+    db.pragma(`max_page_count = ${Math.floor(maxBytes / Number(db.pragma('page_size', { simple: true })))}`);
+    if (db.pragma('synchronous', { simple: true }) !== 2) {
+      throw new EdgetallyError('database-failed', `${path}: synchronous=FULL did not take`);
+    }
+    return db;
+  } catch (error) {
+    db.close();
+    throw explain(error, path);
+  }
+}
+
+/** Opens the database of a stopped agent for reading. */
+export function openReadOnly(path: string): Db {
+  if (!existsSync(path)) throw new EdgetallyError('database-failed', `${path}: there is no database yet`);
+  const db = open(path, { readonly: true });
+  try {
+    checkVersion(db, path);
+    return db;
+  } catch (error) {
+    db.close();
+    throw explain(error, path);
+  }
+}
+
+function open(path: string, options: Database.Options): Db {
+  try {
+    return new Database(path, { timeout: 2000, ...options });
+  } catch (error) {
+    throw explain(error, path);
+  }
+}
+
+function prepare(db: Db, path: string): void {
+  const version = String(db.prepare('SELECT sqlite_version()').pluck().get());
+  const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number);
+  const [wantMajor, wantMinor, wantPatch] = OLDEST_SQLITE;
+  if (major * 1e6 + minor * 1e3 + patch < wantMajor * 1e6 + wantMinor * 1e3 + wantPatch) {
+    throw new EdgetallyError('database-failed', `SQLite ${version} is too old, expected ${OLDEST_SQLITE.join('.')}`);
+  }
+  const isNew = db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
+  if (isNew) {
+    db.exec(SCHEMA);
+    db.pragma(`application_id = ${APPLICATION_ID}`);
+    db.pragma(`user_version = ${SCHEMA_VERSION}`);
+    const set = db.prepare('INSERT INTO meta VALUES (?, ?)');
+    set.run('epoch', randomBytes(16).toString('hex'));
+    set.run('session', 0);
+  }
+  checkVersion(db, path);
+}
+
+function checkVersion(db: Db, path: string): void {
+  if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID) {
+    throw new EdgetallyError('database-invalid', `${path} is not the database of a gateway`);
+  }
+  const version = Number(db.pragma('user_version', { simple: true }));
+  if (version > SCHEMA_VERSION) {
+    throw new EdgetallyError('database-newer', `${path} has version ${version}, this program knows ${SCHEMA_VERSION}`);
+  }
+}
+
+/** SQLite's errors in our words. */
+export function explain(error: unknown, path: string): Error {
+  if (error instanceof EdgetallyError) return error;
+  const code = error instanceof Database.SqliteError ? error.code : undefined;
+  if (code === 'SQLITE_BUSY') {
+    return new EdgetallyError('database-locked', `${path} is in use by another process`, { cause: error });
+  }
+  if (code === 'SQLITE_NOTADB') {
+    return new EdgetallyError('database-invalid', `${path} is not an SQLite database`, { cause: error });
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  return new EdgetallyError('database-failed', `${path}: ${text}`, { cause: error });
+}

@@ -1,0 +1,193 @@
+/**
+ * The saved windows, and the backlog among them.
+ *
+ * Contract: save is idempotent for a revision; a receipt for an old revision frees nothing newer; a row is purged only
+ * after the receipt for its very revision and the retention.
+ */
+
+import type { LedgerEntry } from '../../shared/batch.js';
+import type { MetricSummary } from '../../shared/summary.js';
+import { decodeMetrics, encodeMetrics } from '../../shared/summary-codec.js';
+import type { WindowKey } from '../../shared/window.js';
+import type { BacklogState, BacklogWindow, StoredWindow, WindowId, WindowRef, WindowSave } from '../stored-window.js';
+import type { Dictionary } from './dictionary.js';
+import type { Db } from './schema.js';
+
+const DAY_MS = 86_400_000;
+
+interface Row {
+  device: number;
+  start_ms: number;
+  length_ms: number;
+  part: number;
+  revision: number;
+  folded: number;
+  readings: number;
+  summary: Uint8Array;
+  seen: Uint8Array;
+}
+
+const COLUMNS = 'device, start_ms, length_ms, part, revision, folded, readings, summary, seen';
+
+export class Windows {
+  readonly #dictionary: Dictionary;
+  readonly #statements;
+
+  constructor(db: Db, dictionary: Dictionary) {
+    this.#dictionary = dictionary;
+    this.#statements = prepareStatements(db);
+  }
+
+  /** The newest part of a window. */
+  find(device: number, startMs: number, lengthMs: number): StoredWindow | undefined {
+    const row = this.#statements.find.get(device, startMs, lengthMs) as Row | undefined;
+    if (row === undefined) return undefined;
+    return {
+      device,
+      startMs,
+      lengthMs,
+      part: row.part,
+      revision: row.revision,
+      folded: row.folded,
+      readings: row.readings,
+      metrics: decodeMetrics(row.summary, startMs, lengthMs),
+      seen: row.seen,
+    };
+  }
+
+  /** Inside a transaction. */
+  save(window: WindowSave): void {
+    const { device, startMs, lengthMs, part, revision, folded, closesMs, readings, seen } = window;
+    const summary = encodeMetrics(window.metrics, startMs, lengthMs);
+    const bytes = summary.length + seen.length;
+    this.#statements.save.run(
+      device,
+      startMs,
+      lengthMs,
+      part,
+      revision,
+      folded,
+      closesMs,
+      readings,
+      bytes,
+      summary,
+      seen,
+    );
+    if (window.gained > 0) this.#statements.addLedger.run(device, dayOf(startMs), window.gained);
+  }
+
+  /** Windows without a receipt that may be sent, oldest first, behind `after`. */
+  backlog(nowMs: number, after: WindowId, limit: number): BacklogWindow[] {
+    const rows = this.#statements.backlog.all(
+      nowMs,
+      after.startMs,
+      after.device,
+      after.lengthMs,
+      after.part,
+      limit,
+    ) as Row[];
+    return rows.map((row) => this.#backlogWindow(row));
+  }
+
+  /** One window as it may be sent now; undefined where it has its receipt. */
+  unsent(ref: WindowId): BacklogWindow | undefined {
+    const row = this.#statements.unsent.get(ref.device, ref.startMs, ref.lengthMs, ref.part) as Row | undefined;
+    return row === undefined ? undefined : this.#backlogWindow(row);
+  }
+
+  backlogState(): BacklogState {
+    return this.#statements.backlogState.get() as BacklogState;
+  }
+
+  /** The cloud has committed these revisions. Inside a transaction. */
+  receipted(refs: readonly WindowRef[]): void {
+    for (const ref of refs) {
+      this.#statements.receipted.run(ref.revision, ref.device, ref.startMs, ref.lengthMs, ref.part, ref.revision);
+    }
+  }
+
+  /**
+   * Forgets windows that have their receipt and were last changed before `beforeMs`; returns how many, and the latest
+   * end of them. A window whose blocks are still in the journal stays: recovery must find that it holds them. Inside a
+   * transaction.
+   */
+  purge(beforeMs: number, limit: number): { purged: number; untilMs: number } {
+    const rows = this.#statements.purgeable.all(beforeMs, limit) as Row[];
+    let untilMs = 0;
+    for (const row of rows) {
+      this.#statements.purge.run(row.device, row.start_ms, row.length_ms, row.part);
+      untilMs = Math.max(untilMs, row.start_ms + row.length_ms);
+    }
+    return { purged: rows.length, untilMs };
+  }
+
+  /** The gateway's own totals for the device-days of these windows. */
+  ledger(windows: readonly WindowRef[]): LedgerEntry[] {
+    const entries = new Map<string, LedgerEntry>();
+    for (const { device, startMs } of windows) {
+      const dayMs = dayOf(startMs);
+      const key = `${device}/${dayMs}`;
+      if (entries.has(key)) continue;
+      const readings = this.#statements.ledger.get(device, dayMs) as number | undefined;
+      entries.set(key, { ...this.#dictionary.deviceName(device), dayMs, readings: readings ?? 0 });
+    }
+    return [...entries.values()];
+  }
+
+  #backlogWindow(row: Row): BacklogWindow {
+    const key: WindowKey = {
+      ...this.#dictionary.deviceName(row.device),
+      startMs: row.start_ms,
+      lengthMs: row.length_ms,
+      part: row.part,
+    };
+    const metrics = new Map<string, MetricSummary>();
+    for (const [metric, summary] of decodeMetrics(row.summary, key.startMs, key.lengthMs)) {
+      metrics.set(this.#dictionary.metricName(metric), summary);
+    }
+    const { startMs, lengthMs, part } = key;
+    return {
+      ref: { device: row.device, startMs, lengthMs, part, revision: row.revision },
+      summary: { ...key, revision: row.revision, readings: row.readings, metrics },
+    };
+  }
+}
+
+function dayOf(timeMs: number): number {
+  return Math.floor(timeMs / DAY_MS) * DAY_MS;
+}
+
+function prepareStatements(db: Db) {
+  const key = 'device = ? AND start_ms = ? AND length_ms = ? AND part = ?';
+  return {
+    find: db.prepare(
+      `SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? ORDER BY part DESC LIMIT 1`,
+    ),
+    save: db.prepare(
+      `INSERT INTO windows (device, start_ms, length_ms, part, revision, folded, closes_ms, readings, bytes, summary, seen)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET revision = excluded.revision, folded = excluded.folded, closes_ms = excluded.closes_ms,
+         readings = excluded.readings, bytes = excluded.bytes, summary = excluded.summary, seen = excluded.seen`,
+    ),
+    addLedger: db.prepare(
+      'INSERT INTO ledger VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET readings = readings + excluded.readings',
+    ),
+    ledger: db.prepare('SELECT readings FROM ledger WHERE device = ? AND day_ms = ?').pluck(),
+    backlog: db.prepare(
+      `SELECT ${COLUMNS} FROM windows INDEXED BY backlog WHERE revision > receipted AND closes_ms <= ?
+         AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
+    ),
+    unsent: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE ${key} AND revision > receipted AND closes_ms <= ?`),
+    backlogState: db.prepare(
+      `SELECT count(*) AS windows, coalesce(sum(bytes), 0) AS bytes, min(start_ms) AS oldestMs
+         FROM windows INDEXED BY backlog WHERE revision > receipted`,
+    ),
+    receipted: db.prepare(`UPDATE windows SET receipted = ? WHERE ${key} AND receipted < ?`),
+    purgeable: db.prepare(
+      `SELECT device, start_ms, length_ms, part FROM windows INDEXED BY receipted
+         WHERE revision <= receipted AND closes_ms <= ?
+         AND folded < (SELECT coalesce(min(sequence), 9e15) FROM journal) ORDER BY closes_ms LIMIT ?`,
+    ),
+    purge: db.prepare(`DELETE FROM windows WHERE ${key}`),
+  };
+}

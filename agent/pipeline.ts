@@ -1,0 +1,241 @@
+/**
+ * The agent, stage by stage: accept → aggregate → buffer → push. This is the only file that sees them all.
+ *
+ * A message is decoded when it comes in, and waits. A commit makes all that wait durable as one block (one fsync); then
+ * the block is folded into the windows, and only then are the senders told. So the windows in memory are at every
+ * moment exactly the saved ones plus the journal, and recovery is nothing but reading the journal again.
+ */
+import { setImmediate as yieldToEvents } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { Aggregator } from './aggregate/aggregator.js';
+import type { OpenWindow } from './aggregate/open-window.js';
+import { BlockBuilder } from './block-builder.js';
+import { type Books, enter } from './books.js';
+import { EdgeBuffer } from './buffer/buffer.js';
+import type { ImportProgress } from './buffer/imports.js';
+import type { BufferOptions } from './buffer/options.js';
+import type { Clock } from './clock.js';
+import type { Push } from './push/push.js';
+import type { Accept, Decoded, Message, Source } from './reading.js';
+
+export interface PipelineContext {
+  readonly options: BufferOptions;
+  readonly databasePath: string;
+  readonly decode: (message: Message) => Decoded;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const TICK_MS = 100;
+const SAVE_AT_ONCE = 500;
+const HOUSEKEEPING_MS = 10_000;
+/** A block is committed early at this many readings. */
+const MAX_BLOCK = 10_000;
+/** Above this, windows are saved before their time to bound memory. */
+const MAX_OPEN_WINDOWS = 100_000;
+
+export class Pipeline {
+  readonly buffer: EdgeBuffer;
+  readonly books: Books;
+  /** Readings and messages that could not be committed, and were not acknowledged. */
+  refused = 0;
+  readonly #context: PipelineContext;
+  readonly #aggregator: Aggregator;
+  readonly #builder: BlockBuilder;
+  #released: number[] = [];
+  #progress: ImportProgress | undefined;
+  #push: Push | undefined;
+  #sources: readonly Source[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #commitTimer: NodeJS.Timeout | NodeJS.Immediate | undefined;
+  #urgent = false;
+  #saving: Promise<void> | undefined;
+  #housekeptMs = 0;
+
+  constructor(context: PipelineContext) {
+    this.#context = context;
+    this.buffer = new EdgeBuffer(context.databasePath, context.options);
+    this.books = structuredClone(this.buffer.savedBooks.books);
+    this.#builder = new BlockBuilder(this.buffer.dictionary, context.options.future);
+    this.#aggregator = new Aggregator(
+      (device, startMs, lengthMs) =>
+        this.buffer.windows.find(device, startMs, lengthMs) ?? { part: this.buffer.newPart(startMs) },
+    );
+  }
+
+  get openWindows(): number {
+    return this.#aggregator.open;
+  }
+
+  /** Recovers, then starts the stages from the last to the first. */
+  async start(sources: readonly Source[], push: Push | undefined): Promise<void> {
+    this.#recover();
+    this.#push = push;
+    this.#sources = sources;
+    push?.start();
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    for (const source of sources) await source.start();
+  }
+
+  /** Stops the stages from the first to the last; what waits is committed. Idempotent. */
+  async stop(): Promise<void> {
+    this.#commit(); // so that those who wait get their PUBACK
+    for (const source of this.#sources) await source.stop();
+    this.#sources = [];
+    clearInterval(this.#timer);
+    this.#commit();
+    await this.#saving;
+    await this.#push?.stop();
+    this.#push = undefined;
+    this.buffer.close();
+  }
+
+  /** Takes a message; `done` is called after the commit that holds it. */
+  readonly accept: Accept = (message, done, urgent = false) => {
+    this.#add(message, this.#context.decode(message), done);
+    this.#commitSoon(urgent);
+  };
+
+  /** Takes rows of a file that are decoded already; the progress is committed with them. */
+  async acceptImport(message: Message, decoded: Decoded, progress: ImportProgress): Promise<void> {
+    let failure: Error | undefined;
+    this.#progress = progress;
+    this.#add(message, decoded, (error) => {
+      failure = error;
+    });
+    this.#commit();
+    if (failure !== undefined) throw failure;
+    if (this.#overgrown) await this.#save(() => this.#due(this.#context.clock.nowMs()));
+  }
+
+  /** Saves every window now, so that it may be sent. */
+  async saveAll(): Promise<void> {
+    this.#commit();
+    await this.#save(() => this.#aggregator.neededBy(this.buffer.sequence));
+  }
+
+  #add(message: Message, decoded: Decoded, done: (error?: Error) => void): void {
+    this.#builder.add(message, decoded, this.#context.clock.nowMs(), done);
+  }
+
+  #commitSoon(urgent: boolean): void {
+    if (this.#builder.size >= MAX_BLOCK) {
+      this.#commit();
+    } else if (urgent && !this.#urgent) {
+      this.#urgent = true;
+      this.#cancelCommit();
+      // after all that this turn of the event loop brings
+      this.#commitTimer = setImmediate(() => this.#commit());
+    } else {
+      this.#commitTimer ??= setTimeout(() => this.#commit(), this.#context.options.commitInterval);
+    }
+  }
+
+  #cancelCommit(): void {
+    clearTimeout(this.#commitTimer as NodeJS.Timeout | undefined);
+    clearImmediate(this.#commitTimer as NodeJS.Immediate | undefined);
+    this.#commitTimer = undefined;
+  }
+
+  #commit(): void {
+    this.#cancelCommit();
+    this.#urgent = false;
+    if (this.#builder.empty && this.#progress === undefined) return;
+    const { block, held, samples, waiting } = this.#builder.take();
+    const released = this.#released;
+    const progress = this.#progress;
+    this.#released = [];
+    this.#progress = undefined;
+    try {
+      const sequence = this.buffer.commit({
+        block,
+        held,
+        samples,
+        released,
+        ...(progress === undefined ? {} : { progress }),
+      });
+      enter(this.books, block.tally, this.#aggregator.apply(block, sequence, this.#context.clock.nowMs()));
+    } catch (error) {
+      this.refused += block.tally.in;
+      this.#context.log.error({ error: (error as Error).message, readings: block.tally.in }, 'commit failed');
+      for (const done of waiting) done(error as Error);
+      return;
+    }
+    for (const done of waiting) done();
+  }
+
+  /** Applies the blocks that the saved windows and the saved books do not hold. */
+  #recover(): void {
+    const nowMs = this.#context.clock.nowMs();
+    let blocks = 0;
+    for (const { sequence, block } of this.buffer.journal()) {
+      const applied = this.#aggregator.apply(block, sequence, nowMs);
+      if (sequence > this.buffer.savedBooks.sequence) enter(this.books, block.tally, applied);
+      blocks++;
+    }
+    this.#context.log.info({ blocks, windows: this.#aggregator.open, epoch: this.buffer.epoch }, 'recovered');
+  }
+
+  #tick(): void {
+    const nowMs = this.#context.clock.nowMs();
+    this.#releaseHeld(nowMs);
+    if (this.#saving === undefined) {
+      this.#saving = this.#save(() => this.#due(nowMs)).finally(() => {
+        this.#saving = undefined;
+      });
+      this.#saving.catch((error: Error) => this.#context.log.error({ error: error.message }, 'saving windows failed'));
+    }
+    this.#push?.tick();
+    if (Math.abs(nowMs - this.#housekeptMs) >= HOUSEKEEPING_MS) this.#housekeep(nowMs);
+  }
+
+  get #overgrown(): boolean {
+    return this.buffer.journalBytes > this.#context.options.maxJournalBytes || this.#aggregator.open > MAX_OPEN_WINDOWS;
+  }
+
+  /** Windows whose time has come; and those that keep an overgrown journal from shrinking. */
+  #due(nowMs: number): OpenWindow[] {
+    const due = this.#aggregator.due(nowMs);
+    if (due.length > 0 || !this.#overgrown) return due;
+    const oldest = this.#aggregator.oldestNeeded() ?? this.buffer.sequence;
+    return this.#aggregator.neededBy(oldest + Math.ceil((this.buffer.sequence - oldest) / 2));
+  }
+
+  async #save(select: () => OpenWindow[]): Promise<void> {
+    let windows = select();
+    if (windows.length === 0 && this.#overgrown) this.buffer.save([], this.books, this.#aggregator.oldestNeeded());
+    while (windows.length > 0) {
+      this.#saveSome(windows.slice(0, SAVE_AT_ONCE));
+      if (windows.length <= SAVE_AT_ONCE) return;
+      await yieldToEvents();
+      windows = select();
+    }
+  }
+
+  #saveSome(windows: readonly OpenWindow[]): void {
+    const saves = windows.map((window) => this.#aggregator.save(window, this.buffer.sequence));
+    const oldestNeeded = this.#aggregator.oldestNeeded(windows);
+    this.buffer.save(saves, this.books, oldestNeeded);
+    for (const window of windows) this.#aggregator.saved(window);
+    this.#push?.saved(saves);
+  }
+
+  #releaseHeld(nowMs: number): void {
+    if (this.books.held === 0 || this.#released.length > 0) return;
+    for (const { id, reading } of this.buffer.due(nowMs + this.#context.options.future)) {
+      this.#builder.release(reading);
+      this.#released.push(id);
+    }
+    if (this.#released.length > 0) this.#commitSoon(false);
+  }
+
+  #housekeep(nowMs: number): void {
+    this.#housekeptMs = nowMs;
+    this.#aggregator.dropClean();
+    try {
+      this.buffer.purge(nowMs - this.#context.options.retention);
+    } catch (error) {
+      this.#context.log.error({ error: (error as Error).message }, 'purge failed');
+    }
+  }
+}

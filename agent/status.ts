@@ -1,0 +1,65 @@
+/**
+ * What `edgetally-agent status` shows. A running agent answers on a socket in its data directory (it has the database
+ * for itself); of a stopped one the database is read.
+ */
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import type { Sample } from './block-builder.js';
+import type { Books } from './books.js';
+import type { PushState } from './push/push.js';
+import type { SourceState } from './reading.js';
+import type { BacklogState } from './stored-window.js';
+
+export interface AgentStatus {
+  readonly v: 1;
+  readonly gateway: string;
+  readonly running: boolean;
+  readonly version: string;
+  readonly epoch: string;
+  readonly timeMs: number;
+  readonly startedMs: number | null;
+  readonly books: Books;
+  /** Readings that could not be made durable and were not acknowledged, since the start. */
+  readonly refused: number;
+  readonly backlog: BacklogState;
+  /** Windows that are still gathering readings. */
+  readonly openWindows: number;
+  readonly disk: { readonly bytes: number; readonly maxBytes: number; readonly journalBytes: number };
+  readonly push: PushState | null;
+  readonly sources: readonly SourceState[];
+  readonly quarantine: readonly (Omit<Sample, 'payload'> & { readonly payload: string })[];
+}
+
+export function socketPath(dataDirectory: string): string {
+  return join(dataDirectory, 'agent.sock');
+}
+
+/** Answers each connection with one line of JSON. */
+export async function serveStatus(path: string, status: () => AgentStatus): Promise<Server> {
+  rmSync(path, { force: true }); // of an agent that was killed; a living one holds the lock on the database
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.end(`${JSON.stringify(status())}\n`);
+  });
+  server.listen(path);
+  await once(server, 'listening');
+  return server;
+}
+
+/** The status of the running agent; undefined where none runs. */
+export async function askStatus(path: string): Promise<AgentStatus | undefined> {
+  const socket = connect(path);
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket) chunks.push(chunk as Buffer);
+    return JSON.parse(Buffer.concat(chunks).toString()) as AgentStatus;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    throw error;
+  } finally {
+    socket.destroy();
+  }
+}

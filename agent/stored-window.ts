@@ -1,0 +1,46 @@
+/** A window as the buffer keeps it and the aggregator takes it up again; devices and metrics by dictionary id. */
+import type { MetricSummary } from '../shared/summary.js';
+import type { WindowSummary } from '../shared/window.js';
+
+export interface WindowId {
+  readonly device: number;
+  readonly startMs: number;
+  readonly lengthMs: number;
+  readonly part: number;
+}
+
+export interface StoredWindow extends WindowId {
+  readonly revision: number;
+  /** Last block of the journal whose readings are in. */
+  readonly folded: number;
+  readonly readings: number;
+  readonly metrics: ReadonlyMap<number, MetricSummary>;
+  /** Which readings were counted. */
+  readonly seen: Uint8Array;
+}
+
+/** A window to be saved. */
+export interface WindowSave extends StoredWindow {
+  /** Readings since it was last saved. */
+  readonly gained: number;
+  /** When it may be sent, ms: after its end and the lateness. */
+  readonly closesMs: number;
+}
+
+/** One revision of one window: what a batch carries and a receipt names. */
+export interface WindowRef extends WindowId {
+  readonly revision: number;
+}
+
+/** A window without a receipt, as it may be sent now. */
+export interface BacklogWindow {
+  readonly ref: WindowRef;
+  readonly summary: WindowSummary;
+}
+
+export interface BacklogState {
+  readonly windows: number;
+  readonly bytes: number;
+  /** Start of the oldest window, ms; null where there is none. */
+  readonly oldestMs: number | null;
+}
