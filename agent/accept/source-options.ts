@@ -3,7 +3,7 @@
  * broker that is already there). The only place where their defaults are written.
  */
 import { z } from 'zod';
-import { byteSize, duration } from '../../shared/config.js';
+import { byteSizeBetween, durationBetween } from '../../shared/config.js';
 
 const SECRET = { secret: true };
 
@@ -62,7 +62,7 @@ const user = z
 
 const limits = z.strictObject({
   maxConnections: z.number().int().min(1).default(1000).describe('Clients at one time; more are turned away.'),
-  maxPayload: byteSize({ minBytes: 128, maxBytes: 256 * 2 ** 20 })
+  maxPayload: byteSizeBetween(128, 256 * 2 ** 20)
     .default(256 * 1024)
     .describe('Largest packet. A client that sends a larger one is disconnected before it is read.'),
   maxMessagesPerSecond: z
@@ -70,10 +70,10 @@ const limits = z.strictObject({
     .min(0)
     .default(0)
     .describe('Per client; faster ones are read more slowly, nothing is dropped. 0: no limit.'),
-  connectTimeout: duration({ minMs: 100, maxMs: 300_000 })
+  connectTimeout: durationBetween(100, 300_000)
     .default(10_000)
     .describe('A connection that has not said who it is by then (TLS and MQTT CONNECT) is closed.'),
-  maxKeepalive: duration({ minMs: 1000, maxMs: 65_535_000 })
+  maxKeepalive: durationBetween(1000, 65_535_000)
     .default(3_600_000)
     .describe('A client that is silent for 1.5 times this is closed, whatever keepalive it asked for.'),
   maxRetained: z
@@ -152,17 +152,15 @@ export const mqttSourceSchema = z
       .enum(['ignore', 'accept'])
       .default('ignore')
       .describe('Retained messages are old news, repeated at each new session; they are not counted unless accepted.'),
-    sessionExpiry: duration({ minMs: 0, maxMs: 0xffff_fffe * 1000 })
+    sessionExpiry: durationBetween(0, 0xffff_fffe * 1000)
       .default(7 * 86_400_000)
       .describe(
         'How long the broker keeps messages while this gateway is away (MQTT 5; with 3.1.1 the broker decides).',
       ),
-    keepalive: duration({ minMs: 5000, maxMs: 65_535_000 })
+    keepalive: durationBetween(5000, 65_535_000)
       .default(30_000)
       .describe('A link silent for that long is tried by a ping.'),
-    connectTimeout: duration({ minMs: 100, maxMs: 300_000 })
-      .default(10_000)
-      .describe('A connection not up by then is given up.'),
+    connectTimeout: durationBetween(100, 300_000).default(10_000).describe('A connection not up by then is given up.'),
     maxInFlight: z.number().int().min(1).max(65_535).default(1000).describe('Messages read but not yet on disk.'),
   })
   .refine((given) => (given.cert === undefined) === (given.key === undefined), {
