@@ -1,0 +1,49 @@
+/** What the cases of the conformance suite share. */
+import type { Test } from 'tap';
+import { type MetricSummary, mergeAll, statisticsOf } from '../../shared/summary.js';
+import { gather, recompute } from './gather.js';
+import { NOON } from './samples.js';
+import { DAY_MS, type Level, type Portion, type Snapshot, type Store, type Where } from './store.js';
+
+export type ConformanceCases = Readonly<Record<string, (t: Test, database: ConformanceDatabase) => Promise<void>>>;
+
+/** A database that can be closed and opened again; `maxQuarantineBytes` is 1000. */
+export interface ConformanceDatabase {
+  readonly store: Store;
+  /** Closes the store and opens the same database again. */
+  reopen(): Promise<Store>;
+}
+
+/** The day of NOON. */
+export const DAY = NOON - (NOON % DAY_MS);
+export const WHOLE_DAY = { fromMs: DAY, toMs: DAY + DAY_MS };
+
+/** All pages as one. */
+export async function collect(pages: AsyncIterable<readonly Portion[]>): Promise<Portion[]> {
+  const all: Portion[] = [];
+  for await (const page of pages) all.push(...page);
+  return all;
+}
+
+/** All that a snapshot says of a day, by way of one level. */
+export async function total(snapshot: Snapshot, level: Level | 'windows', where: Where = {}): Promise<string> {
+  const query = { span: WHOLE_DAY, where, metrics: 'all' } as const;
+  const portions = await collect(level === 'windows' ? snapshot.windows(query) : gather(snapshot, level, query));
+  const metrics = new Map<string, MetricSummary[]>();
+  let readings = 0;
+  for (const portion of portions) {
+    readings += portion.readings;
+    for (const [metric, summary] of portion.metrics) metrics.set(metric, [...(metrics.get(metric) ?? []), summary]);
+  }
+  const statistics = [...metrics].sort().map(([metric, list]) => [metric, statisticsOf(mergeAll(list))]);
+  return JSON.stringify({ readings, statistics });
+}
+
+/** Recomputes every dirty roll-up, as the keeper of roll-ups does. */
+export async function recomputeAll(store: Store): Promise<void> {
+  const rollUps = await store.read(async (snapshot) => {
+    const dirty = await snapshot.oldestDirty(100_000);
+    return Promise.all(dirty.map((stale) => recompute(snapshot, stale)));
+  });
+  await store.putRollUps(rollUps);
+}

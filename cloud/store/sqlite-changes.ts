@@ -1,0 +1,180 @@
+/**
+ * Puts changes into the database, inside the transaction of its caller: windows by revision, ledger entries by size,
+ * statuses by arrival, rejected messages until the quarantine is full.
+ */
+import { createHash } from 'node:crypto';
+import type { WindowSummary } from '../../shared/window.js';
+import { encodeSummary } from './sqlite-blob.js';
+import { EVERYTHING_ID, type SqliteDictionary } from './sqlite-dictionary.js';
+import type { Db } from './sqlite-schema.js';
+import { levelNumber } from './sqlite-snapshot.js';
+import {
+  type Applied,
+  type BatchChange,
+  type Change,
+  DAY_MS,
+  floorTo,
+  HOUR_MS,
+  LEVELS,
+  type RejectedChange,
+  type StatusChange,
+} from './store.js';
+
+export class SqliteChanges {
+  readonly #dictionary: SqliteDictionary;
+  readonly #maxQuarantineBytes: number;
+  readonly #statements: ReturnType<typeof prepare>;
+  #quarantinedBytes: number;
+  /** Devices and hours (or days) whose roll-ups the running transaction makes stale. */
+  readonly #stale = new Map<string, { device: number; startMs: number; lengthMs: number }>();
+
+  constructor(db: Db, dictionary: SqliteDictionary, maxQuarantineBytes: number) {
+    this.#dictionary = dictionary;
+    this.#maxQuarantineBytes = maxQuarantineBytes;
+    this.#statements = prepare(db);
+    this.#quarantinedBytes = this.#statements.quarantinedBytes.get() as number;
+  }
+
+  apply(changes: readonly Change[]): Applied[] {
+    this.#stale.clear();
+    const applied = changes.map((change) => this.#apply(change));
+    this.#markStale();
+    return applied;
+  }
+
+  #apply(change: Change): Applied {
+    if (change.kind === 'batch') return { windows: this.#putBatch(change) };
+    if (change.kind === 'rejected') this.#putRejected(change);
+    else this.#putStatus(change);
+    return { windows: 0 };
+  }
+
+  #putBatch({ gateway, receivedMs, epoch, windows, ledger }: BatchChange): number {
+    const gatewayId = this.#dictionary.gateway(gateway);
+    this.#statements.seenEpoch.run({ gatewayId, epoch, receivedMs });
+    const epochId = this.#statements.epochId.get(gatewayId, epoch) as number;
+    let changed = 0;
+    let newestMs: number | null = null;
+    for (const window of windows) {
+      const device = this.#dictionary.device(this.#dictionary.group(gatewayId, window.group), window.device);
+      newestMs = Math.max(newestMs ?? Number.NEGATIVE_INFINITY, window.startMs + window.lengthMs);
+      if (!this.#putWindow(device, epochId, window)) continue;
+      changed++;
+      this.#stain(device, window.startMs, HOUR_MS);
+    }
+    for (const { group, device: name, dayMs, readings } of ledger) {
+      const device = this.#dictionary.device(this.#dictionary.group(gatewayId, group), name);
+      const { changes } = this.#statements.putLedger.run({ dayMs, device, epochId, readings });
+      if (changes > 0) this.#stain(device, dayMs, DAY_MS);
+    }
+    this.#statements.seenBatch.run({ gatewayId, receivedMs, newestMs });
+    return changed;
+  }
+
+  #putWindow(device: number, epochId: number, window: WindowSummary): boolean {
+    const { startMs, lengthMs, part, revision, readings, metrics } = window;
+    const stored = this.#statements.revision.get(device, startMs, lengthMs, part, epochId) as number | undefined;
+    if (stored !== undefined && stored >= revision) return false;
+    const summary = encodeSummary(this.#dictionary, metrics, startMs, lengthMs);
+    this.#statements.putWindow.run(device, startMs, lengthMs, part, epochId, revision, readings, summary);
+    return true;
+  }
+
+  #putStatus({ gateway, receivedMs, retained, status }: StatusChange): void {
+    const gatewayId = this.#dictionary.gateway(gateway);
+    // A last will comes from the broker, and so does what it remembers.
+    const seenMs = retained || status.state === 'offline' ? 0 : receivedMs;
+    this.#statements.putStatus.run({ gatewayId, receivedMs, seenMs, status: JSON.stringify(status) });
+  }
+
+  #putRejected({ gateway, receivedMs, topic, reason, detail, payload }: RejectedChange): void {
+    if (gateway !== '') this.#statements.seenRejected.run({ gatewayId: this.#dictionary.gateway(gateway), receivedMs });
+    const digest = createHash('sha256').update(payload).digest();
+    const row = { gateway, digest, receivedMs, topic, reason, detail, payload };
+    if (this.#statements.putRejected.run(row).changes === 0) return;
+    this.#quarantinedBytes += payload.length;
+    while (this.#quarantinedBytes > this.#maxQuarantineBytes) {
+      const oldest = this.#statements.oldestRejected.get() as { id: number; bytes: number };
+      this.#statements.dropRejected.run(oldest.id);
+      this.#statements.count.run('evicted', 1);
+      this.#quarantinedBytes -= oldest.bytes;
+    }
+  }
+
+  #stain(device: number, ms: number, lengthMs: number): void {
+    const startMs = floorTo(ms, lengthMs);
+    this.#stale.set(`${device}/${startMs}/${lengthMs}`, { device, startMs, lengthMs });
+  }
+
+  #markStale(): void {
+    if (this.#stale.size === 0) return;
+    this.#statements.count.run('mark', 1);
+    const mark = this.#statements.counter.get('mark') as number;
+    const done = new Set<string>();
+    for (const { device, startMs, lengthMs } of this.#stale.values()) {
+      const ids = { device, group: this.#dictionary.groupOf(device), all: EVERYTHING_ID };
+      for (const level of LEVELS) {
+        // A ledger entry is part of days only.
+        if (level.resolution === 'hour' && lengthMs === DAY_MS) continue;
+        const row = [
+          levelNumber(level),
+          level.resolution === 'hour' ? startMs : floorTo(startMs, DAY_MS),
+          ids[level.scope],
+        ];
+        const key = row.join('/');
+        if (done.has(key)) continue;
+        done.add(key);
+        this.#statements.putDirty.run(...row, mark);
+      }
+    }
+  }
+}
+
+function prepare(db: Db) {
+  return {
+    seenEpoch: db.prepare(
+      `INSERT INTO epochs (gateway, epoch, first_ms, last_ms) VALUES (@gatewayId, @epoch, @receivedMs, @receivedMs)
+       ON CONFLICT DO UPDATE SET last_ms = max(last_ms, excluded.last_ms)`,
+    ),
+    epochId: db.prepare('SELECT id FROM epochs WHERE gateway = ? AND epoch = ?').pluck(),
+    revision: db
+      .prepare(
+        'SELECT revision FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ? AND epoch = ?',
+      )
+      .pluck(),
+    putWindow: db.prepare(
+      `INSERT OR REPLACE INTO windows (device, start_ms, length_ms, part, epoch, revision, readings, summary)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    putLedger: db.prepare(
+      `INSERT INTO ledger (day_ms, device, epoch, readings) VALUES (@dayMs, @device, @epochId, @readings)
+       ON CONFLICT DO UPDATE SET readings = excluded.readings WHERE excluded.readings > readings`,
+    ),
+    seenBatch: db.prepare(
+      `UPDATE gateways SET seen_ms = max(seen_ms, @receivedMs), batches = batches + 1,
+         newest_ms = max(coalesce(newest_ms, @newestMs), coalesce(@newestMs, newest_ms)) WHERE id = @gatewayId`,
+    ),
+    seenRejected: db.prepare(
+      'UPDATE gateways SET seen_ms = max(seen_ms, @receivedMs), rejected = rejected + 1 WHERE id = @gatewayId',
+    ),
+    putStatus: db.prepare(
+      `UPDATE gateways SET status = @status, status_ms = @receivedMs, seen_ms = max(seen_ms, @seenMs)
+       WHERE id = @gatewayId`,
+    ),
+    putRejected: db.prepare(
+      `INSERT INTO quarantine (gateway, digest, received_ms, topic, reason, detail, payload)
+       VALUES (@gateway, @digest, @receivedMs, @topic, @reason, @detail, @payload) ON CONFLICT DO NOTHING`,
+    ),
+    quarantinedBytes: db.prepare('SELECT coalesce(sum(length(payload)), 0) FROM quarantine').pluck(),
+    oldestRejected: db.prepare('SELECT id, length(payload) AS bytes FROM quarantine ORDER BY id LIMIT 1'),
+    dropRejected: db.prepare('DELETE FROM quarantine WHERE id = ?'),
+    count: db.prepare(
+      'INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value',
+    ),
+    counter: db.prepare('SELECT value FROM counters WHERE name = ?').pluck(),
+    putDirty: db.prepare(
+      `INSERT INTO dirty (level, start_ms, subject, mark) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET mark = excluded.mark`,
+    ),
+  };
+}

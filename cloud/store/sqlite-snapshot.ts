@@ -1,0 +1,246 @@
+/** Reads one consistent state of the SQLite database: everything between the BEGIN and COMMIT of its connection. */
+import type { Status } from '../../shared/status.js';
+import { decodeSummary, ROLL_UP_SPAN_MS } from './sqlite-blob.js';
+import type { SqliteDictionary } from './sqlite-dictionary.js';
+import type { Db } from './sqlite-schema.js';
+import {
+  type DirtyRollUp,
+  type GatewayRow,
+  LEVELS,
+  type Level,
+  lengthOf,
+  type Metrics,
+  type Portion,
+  type PortionQuery,
+  type Snapshot,
+  type Span,
+  type StoreBooks,
+  type Subject,
+  type Where,
+} from './store.js';
+
+const PAGE_ROWS = 500;
+/** Up to this many subjects are looked up one by one; above, the stretch is read and sifted. */
+const FEW_SUBJECTS = 16;
+const ALL_DAYS = LEVELS.length - 1;
+
+/** The number of a level in the tables. */
+export function levelNumber(level: Level): number {
+  return LEVELS.findIndex(({ scope, resolution }) => scope === level.scope && resolution === level.resolution);
+}
+
+interface RollUpRow {
+  readonly start: number;
+  readonly subject: number;
+  readonly readings: number;
+  readonly counted: number;
+  readonly summary?: Uint8Array;
+}
+
+interface WindowRow {
+  readonly start: number;
+  readonly length: number;
+  readonly readings: number;
+  readonly summary: Uint8Array;
+}
+
+interface DirtyRow {
+  readonly start: number;
+  readonly subject: number;
+  readonly mark: number;
+}
+
+export class SqliteSnapshot implements Snapshot {
+  readonly #db: Db;
+  readonly #dictionary: SqliteDictionary;
+  readonly #statements: ReturnType<typeof prepare>;
+
+  constructor(db: Db, dictionary: SqliteDictionary) {
+    this.#db = db;
+    this.#dictionary = dictionary;
+    this.#statements = prepare(db);
+  }
+
+  async days({ fromMs, toMs }: Span): Promise<readonly number[]> {
+    return this.#statements.days.all({ level: ALL_DAYS, fromMs, toMs }) as number[];
+  }
+
+  async *windows({ span, where, metrics }: PortionQuery): AsyncGenerator<readonly Portion[]> {
+    for (const device of this.#dictionary.idsWhere('device', where) ?? this.#dictionary.deviceIds()) {
+      const rows = this.#statements.windows.all(device, span.fromMs, span.toMs) as WindowRow[];
+      if (rows.length > 0) yield rows.map((row) => this.#window(device, row, metrics));
+    }
+  }
+
+  async *rollUps(level: Level, { span, where, metrics }: PortionQuery): AsyncGenerator<readonly Portion[]> {
+    const ids = this.#dictionary.idsWhere(level.scope, where);
+    if (ids !== undefined && ids.size <= FEW_SUBJECTS) {
+      for (const id of ids) yield* this.#rollUpsOf(level, id, span, metrics);
+      return;
+    }
+    const statement = metrics === 'none' ? this.#statements.bareRollUps : this.#statements.rollUps;
+    const number = levelNumber(level);
+    let after = { start: span.fromMs, subject: -1 };
+    for (;;) {
+      const rows = statement.all(number, after.start, after.subject, span.toMs, PAGE_ROWS) as RollUpRow[];
+      const portions: Portion[] = [];
+      for (const row of rows) if (ids?.has(row.subject) ?? true) portions.push(this.#rollUp(level, row, metrics));
+      if (portions.length > 0) yield portions;
+      if (rows.length < PAGE_ROWS) return;
+      after = rows.at(-1)!;
+    }
+  }
+
+  /** One subject out of rows that are clustered by time: looks each start up, and leaps over stretches without it. */
+  async *#rollUpsOf(level: Level, id: number, span: Span, metrics: Metrics): AsyncGenerator<readonly Portion[]> {
+    const number = levelNumber(level);
+    const step = lengthOf(level.resolution);
+    let page: Portion[] = [];
+    for (let start = span.fromMs; start < span.toMs; ) {
+      const row = this.#statements.rollUp.get(number, start, id) as RollUpRow | undefined;
+      if (row !== undefined) {
+        page.push(this.#rollUp(level, row, metrics));
+        start += step;
+      } else {
+        const next = this.#statements.nextRollUp.get(number, start, id) as RollUpRow | undefined;
+        if (next === undefined) break;
+        start = next.subject > id ? next.start + step : next.start;
+      }
+      if (page.length === PAGE_ROWS) {
+        yield page;
+        page = [];
+      }
+    }
+    if (page.length > 0) yield page;
+  }
+
+  async dirty(level: Level, span: Span, where: Where): Promise<readonly DirtyRollUp[]> {
+    const rows = this.#statements.dirty.all(levelNumber(level), span.fromMs, span.toMs) as DirtyRow[];
+    const ids = rows.length === 0 ? undefined : this.#dictionary.idsWhere(level.scope, where);
+    const found = ids === undefined ? rows : rows.filter((row) => ids.has(row.subject));
+    return found.map((row) => this.#dirty(level, row));
+  }
+
+  async oldestDirty(limit: number): Promise<readonly DirtyRollUp[]> {
+    const rows = this.#statements.oldestDirty.all(limit) as (DirtyRow & { level: number })[];
+    return rows.map((row) => this.#dirty(LEVELS[row.level]!, row));
+  }
+
+  async counted(dayMs: number, where: Where): Promise<number> {
+    const ids = this.#dictionary.idsWhere('device', where);
+    if (ids === undefined) return this.#statements.countedAll.get(dayMs) as number;
+    let readings = 0;
+    for (const id of ids) readings += this.#statements.counted.get(dayMs, id) as number;
+    return readings;
+  }
+
+  async devices(): Promise<readonly Subject[]> {
+    return this.#dictionary.devices();
+  }
+
+  async gateways(): Promise<readonly GatewayRow[]> {
+    type Row = Omit<GatewayRow, 'epochs' | 'status' | 'newestMs'> & {
+      readonly id: number;
+      readonly newestMs: number | null;
+      readonly status: string | null;
+    };
+    return (this.#statements.gateways.all() as Row[]).map(({ id, newestMs, status, ...row }) => ({
+      ...row,
+      newestMs: newestMs ?? undefined,
+      epochs: this.#statements.epochs.all(id) as GatewayRow['epochs'][number][],
+      status: status === null ? undefined : (JSON.parse(status) as Status),
+    }));
+  }
+
+  async books(): Promise<StoreBooks> {
+    return this.#statements.books.get() as StoreBooks;
+  }
+
+  #window(device: number, row: WindowRow, metrics: Metrics): Portion {
+    return {
+      subject: this.#dictionary.subject('device', device),
+      startMs: row.start,
+      readings: row.readings,
+      counted: 0,
+      metrics: decodeSummary(this.#dictionary, row.summary, row.start, row.length, metrics),
+    };
+  }
+
+  #rollUp(level: Level, row: RollUpRow, metrics: Metrics): Portion {
+    const { start, readings, counted, summary } = row;
+    return {
+      subject: this.#dictionary.subject(level.scope, row.subject),
+      startMs: start,
+      readings,
+      counted,
+      metrics: decodeSummary(this.#dictionary, summary ?? NO_BYTES, start, ROLL_UP_SPAN_MS, metrics),
+    };
+  }
+
+  #dirty(level: Level, { start, subject, mark }: DirtyRow): DirtyRollUp {
+    return { ...level, subject: this.#dictionary.subject(level.scope, subject), startMs: start, mark };
+  }
+
+  begin(): void {
+    this.#db.exec('BEGIN');
+    this.#dictionary.refresh();
+  }
+
+  end(): void {
+    if (this.#db.open && this.#db.inTransaction) this.#db.exec('COMMIT');
+  }
+}
+
+const NO_BYTES = new Uint8Array();
+
+const CURRENT = `NOT EXISTS (
+  SELECT 1 FROM dirty d WHERE d.level = rollups.level AND d.start_ms = rollups.start_ms AND d.subject = rollups.subject)`;
+
+function prepare(db: Db) {
+  const stretch = `FROM rollups WHERE level = ? AND (start_ms, subject) > (?, ?) AND start_ms < ? AND ${CURRENT}
+    ORDER BY start_ms, subject LIMIT ?`;
+  const bare = 'start_ms AS start, subject, readings, counted';
+  return {
+    days: db
+      .prepare(
+        `SELECT start_ms FROM rollups WHERE level = @level AND start_ms >= @fromMs AND start_ms < @toMs
+         UNION SELECT start_ms FROM dirty WHERE level = @level AND start_ms >= @fromMs AND start_ms < @toMs ORDER BY 1`,
+      )
+      .pluck(),
+    windows: db.prepare(
+      `SELECT start_ms AS start, length_ms AS length, readings, summary FROM windows
+       WHERE device = ? AND start_ms >= ? AND start_ms < ?`,
+    ),
+    rollUps: db.prepare(`SELECT ${bare}, summary ${stretch}`),
+    bareRollUps: db.prepare(`SELECT ${bare} ${stretch}`),
+    rollUp: db.prepare(
+      `SELECT ${bare}, summary FROM rollups WHERE level = ? AND start_ms = ? AND subject = ? AND ${CURRENT}`,
+    ),
+    nextRollUp: db.prepare(
+      `SELECT start_ms AS start, subject FROM rollups WHERE level = ? AND (start_ms, subject) > (?, ?)
+       ORDER BY start_ms, subject LIMIT 1`,
+    ),
+    dirty: db.prepare(
+      'SELECT start_ms AS start, subject, mark FROM dirty WHERE level = ? AND start_ms >= ? AND start_ms < ?',
+    ),
+    oldestDirty: db.prepare(
+      'SELECT level, start_ms AS start, subject, mark FROM dirty ORDER BY mark, level, start_ms, subject LIMIT ?',
+    ),
+    counted: db.prepare('SELECT coalesce(sum(readings), 0) FROM ledger WHERE day_ms = ? AND device = ?').pluck(),
+    countedAll: db.prepare('SELECT coalesce(sum(readings), 0) FROM ledger WHERE day_ms = ?').pluck(),
+    gateways: db.prepare(
+      `SELECT id, name AS gateway, seen_ms AS seenMs, newest_ms AS newestMs, batches, rejected, status,
+         status_ms AS statusMs FROM gateways ORDER BY name`,
+    ),
+    epochs: db.prepare(
+      `SELECT epoch, first_ms AS firstSeenMs, last_ms AS lastSeenMs FROM epochs WHERE gateway = ?
+       ORDER BY first_ms, epoch`,
+    ),
+    books: db.prepare(
+      `SELECT (SELECT count(*) FROM quarantine) AS quarantined,
+         (SELECT coalesce(sum(length(payload)), 0) FROM quarantine) AS quarantinedBytes,
+         (SELECT coalesce(sum(value), 0) FROM counters WHERE name = 'evicted') AS evicted,
+         (SELECT count(*) FROM dirty) AS dirty`,
+    ),
+  };
+}

@@ -1,0 +1,207 @@
+/**
+ * What the cloud side needs of a database, declared by those who need it: consolidate puts windows and roll-ups, report
+ * reads a snapshot. One conformance suite (conformance.ts) says what every database must do.
+ *
+ * The model. A window is one item, keyed (gateway, epoch, device, start, length, part), and a put replaces it only by a
+ * higher revision. Roll-ups are caches: what is in the windows that start in an hour or day, of a device, a group or
+ * everything. They are recomputed from finer ones, never added to. A put that changes a window marks the roll-ups above
+ * it dirty; a dirty roll-up is not read, what it is made of is read in its place (gather.ts). So a report is right at any
+ * moment, and only faster once the roll-ups have caught up.
+ *
+ * No transaction across items is asked for, except that all that one `commit` was given is durable when its promise
+ * resolves. A database without transactions writes the marks before the windows. Everything here is idempotent, comes in
+ * any order, and may be repeated after an error.
+ */
+import type { Status } from '../../shared/status.js';
+import type { MetricSummary } from '../../shared/summary.js';
+import type { WindowSummary } from '../../shared/window.js';
+
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 86_400_000;
+
+/** Whose readings a roll-up holds: those of one device, of one group of one gateway, or everything. */
+export type Scope = 'device' | 'group' | 'all';
+export type Resolution = 'hour' | 'day';
+
+/** Finest first: each one is computed from others before it. */
+export const LEVELS = [
+  { scope: 'device', resolution: 'hour' },
+  { scope: 'device', resolution: 'day' },
+  { scope: 'group', resolution: 'hour' },
+  { scope: 'group', resolution: 'day' },
+  { scope: 'all', resolution: 'hour' },
+  { scope: 'all', resolution: 'day' },
+] as const satisfies readonly Level[];
+
+export interface Level {
+  readonly scope: Scope;
+  readonly resolution: Resolution;
+}
+
+/** Of scope `group` the device is undefined, of scope `all` everything is. Equal subjects of one snapshot are one object. */
+export interface Subject {
+  readonly gateway: string | undefined;
+  readonly group: string | undefined;
+  readonly device: string | undefined;
+}
+
+/** `[fromMs, toMs)` of window starts. */
+export interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export interface RollUpKey extends Level {
+  readonly subject: Subject;
+  readonly startMs: number;
+}
+
+/** A roll-up that is out of date. `mark` grows with every change below it. */
+export interface DirtyRollUp extends RollUpKey {
+  readonly mark: number;
+}
+
+/** Summaries of some windows of a subject, all of which start at `startMs` or within the roll-up that starts there. */
+export interface Portion {
+  readonly subject: Subject;
+  readonly startMs: number;
+  /** Readings that arrived. */
+  readonly readings: number;
+  /** Readings that the gateways say they counted (the ledger). Told by days, so 0 in everything finer. */
+  readonly counted: number;
+  readonly metrics: ReadonlyMap<string, MetricSummary>;
+}
+
+export interface RollUp extends Portion, RollUpKey {
+  /** The mark of the dirty roll-up that this one was computed for; the higher one wins. */
+  readonly mark: number;
+}
+
+/** Which subjects; a scope must be fine enough for what is asked (no device of scope `group`). */
+export type Where = Partial<Subject>;
+
+/** Which metrics to decode. */
+export type Metrics = 'all' | 'none' | ReadonlySet<string>;
+
+export interface PortionQuery {
+  readonly span: Span;
+  readonly where: Where;
+  readonly metrics: Metrics;
+}
+
+/** One consistent state of the database; reads come in pages, so that memory stays bounded. */
+export interface Snapshot {
+  /** Starts of the UTC days in which windows start, ascending. */
+  days(span: Span): Promise<readonly number[]>;
+  windows(query: PortionQuery): AsyncIterable<readonly Portion[]>;
+  /** Only those that are up to date. */
+  rollUps(level: Level, query: PortionQuery): AsyncIterable<readonly Portion[]>;
+  dirty(level: Level, span: Span, where: Where): Promise<readonly DirtyRollUp[]>;
+  /**
+   * Those with the least marks, of any level; of equal marks the finer levels first. What such a roll-up is made of is up to
+   * date once all before it are: a change marks everything above it with the same mark.
+   */
+  oldestDirty(limit: number): Promise<readonly DirtyRollUp[]>;
+  /** The sum of the ledger for one UTC day. */
+  counted(dayMs: number, where: Where): Promise<number>;
+  devices(): Promise<readonly Subject[]>;
+  gateways(): Promise<readonly GatewayRow[]>;
+  books(): Promise<StoreBooks>;
+}
+
+export interface GatewayRow {
+  readonly gateway: string;
+  /** When a message last came from it, by the cloud's clock; 0 for never (only a retained status is known). */
+  readonly seenMs: number;
+  /** The end of the newest window that is committed; undefined before the first. */
+  readonly newestMs: number | undefined;
+  readonly batches: number;
+  readonly rejected: number;
+  readonly epochs: readonly { readonly epoch: string; readonly firstSeenMs: number; readonly lastSeenMs: number }[];
+  readonly status: Status | undefined;
+  readonly statusMs: number;
+}
+
+export interface StoreBooks {
+  readonly quarantined: number;
+  readonly quarantinedBytes: number;
+  /** Rejected messages that had to make room for newer ones. */
+  readonly evicted: number;
+  /** Roll-ups that wait to be recomputed. */
+  readonly dirty: number;
+}
+
+/** A batch that is decoded and believed. The gateway is the one of the topic. */
+export interface BatchChange {
+  readonly kind: 'batch';
+  readonly gateway: string;
+  readonly receivedMs: number;
+  readonly epoch: string;
+  readonly windows: readonly WindowSummary[];
+  readonly ledger: readonly {
+    readonly group: string;
+    readonly device: string;
+    readonly dayMs: number;
+    readonly readings: number;
+  }[];
+}
+
+/** A message that cannot be used, kept whole. The same bytes of the same gateway are kept once. */
+export interface RejectedChange {
+  readonly kind: 'rejected';
+  /** '' where the topic names none. */
+  readonly gateway: string;
+  readonly receivedMs: number;
+  readonly topic: string;
+  readonly reason: string;
+  readonly detail: string;
+  readonly payload: Uint8Array;
+}
+
+export interface StatusChange {
+  readonly kind: 'status';
+  readonly gateway: string;
+  readonly receivedMs: number;
+  /** The broker's memory, not a sign of life. */
+  readonly retained: boolean;
+  readonly status: Status;
+}
+
+export type Change = BatchChange | RejectedChange | StatusChange;
+
+/** What a change did: of a batch, how many windows were put (the others had that revision or a higher one already). */
+export interface Applied {
+  readonly windows: number;
+}
+
+/** What consolidate needs. */
+export interface ChangeStore {
+  /** All of it is durable when the promise resolves; after an error any part of it may be, and all may be repeated. */
+  commit(changes: readonly Change[]): Promise<readonly Applied[]>;
+}
+
+/** What the keeper of the roll-ups needs. */
+export interface RollUpStore extends SnapshotStore {
+  /** Puts those with a mark above the stored one's, and clears what is marked dirty up to that mark. */
+  putRollUps(rollUps: readonly RollUp[]): Promise<void>;
+}
+
+/** What report needs. */
+export interface SnapshotStore {
+  /** The snapshot lives until the promise of `work` settles. */
+  read<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T>;
+}
+
+export interface Store extends ChangeStore, RollUpStore {
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The start of the hour or day that holds an instant; before 1970 too. */
+export function floorTo(ms: number, lengthMs: number): number {
+  return Math.floor(ms / lengthMs) * lengthMs;
+}
+
+export function lengthOf(resolution: Resolution): number {
+  return resolution === 'hour' ? HOUR_MS : DAY_MS;
+}
