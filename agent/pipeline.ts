@@ -108,10 +108,12 @@ export class Pipeline {
     if (this.#overgrown) await this.#save(() => this.#due(this.#context.clock.nowMs()));
   }
 
-  /** Saves every window now, so that it may be sent. */
-  async saveAll(): Promise<void> {
+  /** Saves the windows whose time has come, or all: then nothing is left in the journal. */
+  async save(which: 'due' | 'all'): Promise<void> {
     this.#commit();
-    await this.#save(() => this.#aggregator.neededBy(this.buffer.sequence));
+    await this.#saving;
+    const nowMs = this.#context.clock.nowMs();
+    await this.#save(() => (which === 'due' ? this.#due(nowMs) : this.#aggregator.neededBy(this.buffer.sequence)));
   }
 
   #add(message: Message, decoded: Decoded, done: (error?: Error) => void): void {

@@ -25,7 +25,7 @@ export interface PushContext {
   readonly clock: Clock;
   readonly log: Logger;
   /** The status message of this moment. */
-  status(state: 'online' | 'offline'): string;
+  status(state: 'online' | 'offline'): Uint8Array;
   /** TLS files, read and checked. */
   credentials(): IClientOptions;
   explain(error: Error): Error;
