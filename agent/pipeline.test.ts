@@ -34,7 +34,9 @@ function open(path: string, now: { ms: number }, over: Record<string, unknown> =
 }
 
 const accept = (pipeline: Pipeline, content: unknown) =>
-  new Promise<void>((resolve, reject) => pipeline.accept(message(content), (e) => (e ? reject(e) : resolve())));
+  new Promise<void>((resolve, reject) => {
+    pipeline.accept(message(content), (error) => (error ? reject(error) : resolve()), true);
+  });
 
 /** Every saved window as text. */
 function saved(pipeline: Pipeline): string[] {
@@ -107,7 +109,7 @@ t.test('any stream with any crashes: the windows of a batch computation, and boo
   let run = 0;
   const dir = t.testdir();
   await fc.assert(
-    fc.asyncProperty(fc.array(command, { maxLength: 60 }), async (commands) => {
+    fc.asyncProperty(fc.array(command, { maxLength: 100, size: 'max' }), async (commands) => {
       const path = join(dir, `${run++}.db`);
       const now = { ms: 0 };
       let pipeline = open(path, now);
@@ -143,7 +145,7 @@ t.test('any stream with any crashes: the windows of a batch computation, and boo
       t.strictSame(saved(pipeline), batch([...truth.values()]));
       await pipeline.stop();
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 
