@@ -1,0 +1,98 @@
+/** Which gateways there are, and how they are doing. */
+import type { GatewayRow, SnapshotStore } from '../store/store.js';
+import { formatCsv, formatJsonRows, formatTable } from './formats.js';
+import type { Format } from './query.js';
+
+export interface GatewayState {
+  readonly gateway: string;
+  /** What its last status said; `unknown` before the first. */
+  readonly state: 'online' | 'offline' | 'unknown';
+  /** By the clock of the cloud side; undefined for never. */
+  readonly lastSeenMs: number | undefined;
+  /** How far the newest committed window ends before now; undefined before the first. */
+  readonly lagMs: number | undefined;
+  /** Windows without a receipt, as its last status said. */
+  readonly backlog: number | undefined;
+  readonly epochs: readonly string[];
+  readonly version: string | undefined;
+  /** Batches committed, repeated ones too. */
+  readonly batches: number;
+  readonly rejected: number;
+}
+
+export async function listGateways(store: SnapshotStore, nowMs: number): Promise<GatewayState[]> {
+  const rows = await store.read((snapshot) => snapshot.gateways());
+  return rows.map((row) => stateOf(row, nowMs)).sort((a, b) => (a.gateway < b.gateway ? -1 : 1));
+}
+
+function stateOf({ status, seenMs, newestMs, epochs, ...row }: GatewayRow, nowMs: number): GatewayState {
+  return {
+    gateway: row.gateway,
+    state: status?.state ?? 'unknown',
+    lastSeenMs: seenMs === 0 ? undefined : seenMs,
+    lagMs: newestMs === undefined ? undefined : nowMs - newestMs,
+    backlog: status?.backlog.windows,
+    epochs: epochs.map(({ epoch }) => epoch),
+    version: status?.version,
+    batches: row.batches,
+    rejected: row.rejected,
+  };
+}
+
+export function formatGateways(gateways: readonly GatewayState[], format: Format, nowMs: number): string {
+  const columns = ['gateway', 'state', 'last_seen', 'lag', 'backlog', 'epochs', 'version', 'batches', 'rejected'];
+  if (format === 'table')
+    return formatTable(
+      columns,
+      gateways.map((gateway) => tableRow(gateway, nowMs)),
+    );
+  const plain = columns.map((name) => (name === 'lag' ? 'lag_seconds' : name));
+  if (format === 'json')
+    return formatJsonRows(
+      { now: iso(nowMs) },
+      plain,
+      gateways.map((gateway) => plainRow(gateway)),
+    );
+  const rows = gateways.map((gateway) =>
+    plainRow(gateway).map((value) => (Array.isArray(value) ? value.join(' ') : value)),
+  );
+  return formatCsv(plain, rows as (string | number | undefined)[][]);
+}
+
+function plainRow(row: GatewayState): (string | number | undefined | readonly string[])[] {
+  const { gateway, state, lastSeenMs, lagMs, backlog, epochs, version, batches, rejected } = row;
+  const lag = lagMs === undefined ? undefined : lagMs / 1000;
+  const seen = lastSeenMs === undefined ? undefined : iso(lastSeenMs);
+  return [gateway, state, seen, lag, backlog, epochs, version, batches, rejected];
+}
+
+function tableRow(row: GatewayState, nowMs: number): (string | number | undefined)[] {
+  const { gateway, state, lastSeenMs, lagMs, backlog, epochs, version, batches, rejected } = row;
+  const seen = lastSeenMs === undefined ? 'never' : `${spanText(nowMs - lastSeenMs)} ago`;
+  const lag = lagMs === undefined ? '' : spanText(lagMs);
+  // The eight digits tell epochs apart; all of them are in CSV and JSON.
+  const short = epochs.map((epoch) => epoch.slice(0, 8)).join(' ');
+  return [gateway, state, seen, lag, backlog, short, version, batches, rejected];
+}
+
+/** `3d 4h`, `12m 5s`: two units are enough for people. A window that is not over yet lags by less than nothing. */
+export function spanText(ms: number): string {
+  const seconds = Math.round(Math.abs(ms) / 1000);
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const;
+  const first = parts.findIndex(([amount]) => amount > 0);
+  if (first < 0) return '0s';
+  const text = parts
+    .slice(first, first + 2)
+    .filter(([amount]) => amount > 0)
+    .map(([amount, unit]) => `${amount}${unit}`);
+  return `${ms < 0 ? '-' : ''}${text.join(' ')}`;
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
