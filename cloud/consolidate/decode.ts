@@ -1,0 +1,62 @@
+/**
+ * From a message to a change of the store, and to what the gateway is told once the change is committed. Total: bytes that
+ * cannot be used become a rejected change, which is kept whole. The gateway's name is the topic's, never the payload's.
+ */
+import { type BatchIdentity, decodeBatch } from '../../shared/batch.js';
+import { decodeStatus } from '../../shared/status.js';
+import { parseUpTopic } from '../../shared/topics.js';
+import type { Change } from '../store/store.js';
+
+/** A message as it came from the broker. */
+export interface Delivery {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  /** Sent from the broker's memory at subscription. */
+  readonly retained: boolean;
+  readonly receivedMs: number;
+}
+
+export interface Decoded {
+  readonly change: Change;
+  /** The batch that a receipt can name; undefined where there is none. */
+  readonly identity?: BatchIdentity;
+}
+
+/** Longer topics are not ours; keep of them what a person needs. */
+const MAX_TOPIC = 256;
+
+export function decodeDelivery(delivery: Delivery): Decoded {
+  const place = parseUpTopic(delivery.topic);
+  if (place?.kind === 'batch') return decodeBatchDelivery(delivery, place.gateway);
+  if (place?.kind === 'status') {
+    const { receivedMs, retained, payload } = delivery;
+    const status = decodeStatus(payload);
+    if (!status.ok) return rejected(delivery, place.gateway, status.reason, status.detail);
+    return { change: { kind: 'status', gateway: place.gateway, receivedMs, retained, status: status.value } };
+  }
+  return rejected(delivery, place?.gateway ?? '', 'unknown-topic', 'a topic that no gateway reports to');
+}
+
+function decodeBatchDelivery(delivery: Delivery, gateway: string): Decoded {
+  const decoded = decodeBatch(delivery.payload);
+  if (!decoded.ok) return rejected(delivery, gateway, decoded.reason, decoded.detail, decoded.header);
+  const { epoch, session, sequence, windows, ledger } = decoded.batch;
+  return {
+    change: { kind: 'batch', gateway, receivedMs: delivery.receivedMs, epoch, windows, ledger },
+    identity: { epoch, session, sequence },
+  };
+}
+
+/** What becomes of a message that cannot be used. */
+export function rejected(
+  { topic, payload, receivedMs }: Delivery,
+  gateway: string,
+  reason: string,
+  detail: string,
+  identity?: BatchIdentity,
+): Decoded {
+  return {
+    change: { kind: 'rejected', gateway, receivedMs, topic: topic.slice(0, MAX_TOPIC), reason, detail, payload },
+    ...(identity && { identity }),
+  };
+}

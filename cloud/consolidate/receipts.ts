@@ -1,0 +1,81 @@
+/**
+ * Receipts on their way out: gathered for a moment, so that a gateway that sends ten batches gets one message. A receipt is
+ * idempotent and may be lost: the gateway sends the batch again, and gets it again.
+ *
+ * Never: a receipt for what is not committed; its callers see to that.
+ */
+import type { BatchIdentity } from '../../shared/batch.js';
+import { encodeReceipt, type Receipt } from '../../shared/receipt.js';
+import { downTopic } from '../../shared/topics.js';
+
+/** By then a message is sent without waiting for more: far below the 128 KB that IoT Core takes. */
+const MAX_ENTRIES = 500;
+const MAX_REJECTED = 50;
+const MAX_DETAIL = 1000;
+
+interface Pending {
+  readonly gateway: string;
+  readonly epoch: string;
+  readonly sessions: Map<number, Set<number>>;
+  readonly rejected: Map<string, Receipt['rejected'][number]>;
+  entries: number;
+}
+
+export interface ReceiptOutboxOptions {
+  /** QoS 0. */
+  readonly send: (topic: string, payload: Uint8Array) => void;
+  readonly delayMs: number;
+  readonly now: () => number;
+}
+
+export class ReceiptOutbox {
+  readonly #options: ReceiptOutboxOptions;
+  readonly #pending = new Map<string, Pending>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ReceiptOutboxOptions) {
+    this.#options = options;
+  }
+
+  committed(gateway: string, { epoch, session, sequence }: BatchIdentity): void {
+    const pending = this.#pendingOf(gateway, epoch);
+    let sequences = pending.sessions.get(session);
+    if (sequences === undefined) {
+      sequences = new Set();
+      pending.sessions.set(session, sequences);
+    }
+    sequences.add(sequence);
+    if (++pending.entries >= MAX_ENTRIES) this.flush();
+  }
+
+  rejected(gateway: string, { epoch, session, sequence }: BatchIdentity, reason: string, detail: string): void {
+    const pending = this.#pendingOf(gateway, epoch);
+    const entry = { session, sequence, reason, detail: detail.slice(0, MAX_DETAIL) };
+    pending.rejected.set(`${session}/${sequence}`, entry);
+    if (pending.rejected.size >= MAX_REJECTED) this.flush();
+  }
+
+  /** Sends what is gathered; idempotent. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const timeMs = this.#options.now();
+    for (const { gateway, epoch, sessions, rejected } of this.#pending.values()) {
+      const committed = [...sessions].map(([session, sequences]) => ({ session, sequences: [...sequences] }));
+      const receipt = encodeReceipt({ epoch, committed, rejected: [...rejected.values()], timeMs });
+      this.#options.send(downTopic(gateway, 'receipt'), receipt);
+    }
+    this.#pending.clear();
+  }
+
+  #pendingOf(gateway: string, epoch: string): Pending {
+    const key = `${gateway}/${epoch}`;
+    let pending = this.#pending.get(key);
+    if (pending === undefined) {
+      pending = { gateway, epoch, sessions: new Map(), rejected: new Map(), entries: 0 };
+      this.#pending.set(key, pending);
+    }
+    this.#timer ??= setTimeout(() => this.flush(), this.#options.delayMs);
+    return pending;
+  }
+}
