@@ -1,9 +1,9 @@
 /**
- * The columns of a batch's body, in the order in which they travel. One value a row in each, so that equal things are
- * neighbours and deflate finds them.
+ * The columns of a batch's body, in the order in which they travel: one value a row in each, so that equal things are
+ * neighbours and deflate finds them. Behind them, not deflated, are the bits: they are dense already.
  */
 
-import { SUMMARY_COLUMNS } from './summary-codec.js';
+import { SUMMARY_COLUMNS } from './summary-columns.js';
 
 export const BATCH_COLUMNS = [
   'counts', // of the whole batch: time sent, then how many of each

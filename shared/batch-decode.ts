@@ -5,10 +5,13 @@
 
 import type { Batch, BatchIdentity, BatchLimits, LedgerEntry } from './batch.js';
 import { BATCH_COLUMNS, type BatchColumns, columnsOf, DAY_MS, MAX_READINGS, MAX_UINT32 } from './batch-columns.js';
-import { ByteReader, corrupt, DecodeError, invalid } from './bytes.js';
+import type { BitReader } from './bits.js';
+import { ByteReader } from './bytes.js';
+import { corrupt, DecodeError, invalid } from './decode-error.js';
 import { isName, MAX_NAME_BYTES } from './name.js';
 import type { MetricSummary } from './summary.js';
-import { newContext, type RowContext, readSummary } from './summary-codec.js';
+import { readSummary } from './summary-codec.js';
+import { enterWindow, newMetricMemory, newWindowMemory, type SummaryReader } from './summary-columns.js';
 import type { WindowSummary } from './window.js';
 
 interface Device {
@@ -24,7 +27,7 @@ interface Tables {
   readonly shapes: readonly (readonly number[])[];
 }
 
-export function decodeBody(body: Uint8Array, identity: BatchIdentity, limits: BatchLimits): Batch {
+export function decodeBody(body: Uint8Array, bits: BitReader, identity: BatchIdentity, limits: BatchLimits): Batch {
   const columns = readColumns(body);
   const { counts } = columns;
   const sentMs = counts.varint();
@@ -39,9 +42,10 @@ export function decodeBody(body: Uint8Array, identity: BatchIdentity, limits: Ba
   if (metrics > limits.maxSummaries) tooLarge(metrics, 'metrics', limits.maxSummaries);
   if (groups > devices || devices > windowCount + ledgerCount || shapes > windowCount) invalid('names without a use');
   const tables = readTables(columns, groups, devices, metrics, shapes);
-  const windows = readWindows(columns, windowCount, tables, limits);
+  const windows = readWindows(columns, bits, windowCount, tables, limits);
   const ledger = readLedger(columns, ledgerCount, tables);
   for (const name of BATCH_COLUMNS) if (columns[name].remaining > 0) corrupt(`bytes left over in column ${name}`);
+  if (!bits.done) corrupt('bits left over');
   return { ...identity, sentMs, windows, ledger };
 }
 
@@ -105,15 +109,17 @@ function readShape(column: ByteReader, metricCount: number): number[] {
 
 function readWindows(
   columns: BatchColumns<ByteReader>,
+  bits: BitReader,
   count: number,
   tables: Tables,
   limits: BatchLimits,
 ): WindowSummary[] {
+  const { head, n, time, float, sum } = columns;
+  const from: SummaryReader = { head, n, time, float, sum, bits };
+  const memory = newWindowMemory();
+  const metricMemories = tables.metrics.map(newMetricMemory);
   const windows: WindowSummary[] = [];
   const keys = new Set<string>();
-  const context = newContext(0, 0);
-  const scales = new Array<number>(tables.metrics.length).fill(-1);
-  const mins = new Array<number>(tables.metrics.length).fill(0);
   let device = 0;
   let previousMs = 0;
   let index = 0;
@@ -121,52 +127,38 @@ function readWindows(
   for (let i = 0; i < count; i++) {
     device += columns.device.zigzag();
     const { group, device: name } = at(tables.devices, device, 'device');
-    const lengthMs = columns.length.varint();
-    if (lengthMs < 1 || lengthMs > DAY_MS) invalid(`a window of ${lengthMs} ms`);
+    const lengthMs = inRange(columns.length.varint(), 1, DAY_MS, 'window length');
     index = columns.start.zigzag() + (lengthMs === previousMs ? index : 0);
     previousMs = lengthMs;
-    const startMs = index * lengthMs;
-    if (!Number.isSafeInteger(startMs * 1000) || !Number.isSafeInteger((startMs + lengthMs) * 1000)) {
-      invalid('a window beyond all time');
-    }
+    const startMs = startOf(index, lengthMs);
     const part = inRange(columns.part.varint(), 0, MAX_UINT32, 'part');
     const revision = inRange(columns.revision.varint(), 1, MAX_UINT32, 'revision');
     const readings = inRange(columns.readings.varint(), 1, MAX_READINGS, 'readings');
-    keys.add(`${device} ${startMs} ${lengthMs} ${part}`);
     const shape = at(tables.shapes, columns.windowShape.varint(), 'shape');
     summaries += shape.length;
     if (summaries > limits.maxSummaries) tooLarge(summaries, 'summaries', limits.maxSummaries);
-    context.startUs = startMs * 1000;
-    context.lengthUs = lengthMs * 1000;
-    context.n = readings;
-    context.firstUs = -1;
-    const metrics = readMetrics(columns, shape, tables.metrics, readings, context, scales, mins);
+    keys.add(`${device} ${index} ${lengthMs} ${part}`);
+    enterWindow(memory, startMs, lengthMs, readings);
+    const metrics = new Map<string, MetricSummary>();
+    for (const id of shape) {
+      const summary = readSummary(from, memory, metricMemories[id]!);
+      if (summary.n > readings) invalid(`${summary.n} values in ${readings} readings`);
+      metrics.set(tables.metrics[id]!, summary);
+    }
+    // A spread here would take longer than all the rest of a window.
     windows.push({ group, device: name, startMs, lengthMs, part, revision, readings, metrics });
   }
   if (keys.size < count) invalid('a window twice');
   return windows;
 }
 
-function readMetrics(
-  columns: BatchColumns<ByteReader>,
-  shape: readonly number[],
-  names: readonly string[],
-  readings: number,
-  context: RowContext,
-  scales: number[],
-  mins: number[],
-): Map<string, MetricSummary> {
-  const metrics = new Map<string, MetricSummary>();
-  for (const id of shape) {
-    context.scale = scales[id]!;
-    context.min = mins[id]!;
-    const summary = readSummary(columns, context);
-    if (summary.n > readings) invalid(`${summary.n} values in ${readings} readings`);
-    scales[id] = context.scale;
-    mins[id] = context.min;
-    metrics.set(names[id]!, summary);
+/** Both ends of a window are safe integers, in µs too. */
+function startOf(index: number, lengthMs: number): number {
+  const startMs = index * lengthMs;
+  if (!Number.isSafeInteger(startMs * 1000) || !Number.isSafeInteger((startMs + lengthMs) * 1000)) {
+    invalid('a window beyond all time');
   }
-  return metrics;
+  return startMs;
 }
 
 function readLedger(columns: BatchColumns<ByteReader>, count: number, tables: Tables): LedgerEntry[] {
@@ -181,7 +173,8 @@ function readLedger(columns: BatchColumns<ByteReader>, count: number, tables: Ta
     if (!Number.isSafeInteger(dayMs * 1000)) invalid('a day beyond all time');
     const readings = inRange(columns.ledgerReadings.varint(), 0, MAX_READINGS, 'readings');
     keys.add(`${device} ${day}`);
-    ledger.push({ ...at(tables.devices, device, 'device'), dayMs, readings });
+    const { group, device: name } = at(tables.devices, device, 'device');
+    ledger.push({ group, device: name, dayMs, readings });
   }
   if (keys.size < count) invalid('a ledger day twice');
   return ledger;

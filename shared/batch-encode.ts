@@ -6,16 +6,36 @@
 
 import type { Batch, LedgerEntry } from './batch.js';
 import { BATCH_COLUMNS, type BatchColumns, columnsOf, DAY_MS } from './batch-columns.js';
+import { BitWriter } from './bits.js';
 import { ByteWriter, utf8 } from './bytes.js';
 import { isName } from './name.js';
-import { newContext, type RowContext, writeSummary } from './summary-codec.js';
+import { writeSummary } from './summary-codec.js';
+import {
+  enterWindow,
+  type MetricMemory,
+  newMetricMemory,
+  newWindowMemory,
+  type SummaryWriter,
+} from './summary-columns.js';
 import type { WindowSummary } from './window.js';
 
 /** Kept between batches for their room. */
 const columns: BatchColumns<ByteWriter> = columnsOf(() => new ByteWriter());
+const bits = new BitWriter(1024);
+const { head, n, time, float, sum } = columns;
+const summaryWriter: SummaryWriter = { head, n, time, float, sum, bits };
 
-export function encodeBody({ sentMs, windows, ledger }: Batch): Uint8Array {
+export interface BatchBody {
+  /** To be compressed. */
+  readonly columns: Uint8Array;
+  /** Dense already. */
+  readonly bits: Uint8Array;
+}
+
+/** Both are views that the next batch overwrites. */
+export function encodeBody({ sentMs, windows, ledger }: Batch): BatchBody {
   for (const name of BATCH_COLUMNS) columns[name].clear();
+  bits.clear();
   const names = new Names();
   writeWindows(windows, names);
   writeLedger(ledger, names);
@@ -28,16 +48,17 @@ export function encodeBody({ sentMs, windows, ledger }: Batch): Uint8Array {
   counts.varint(windows.length);
   counts.varint(ledger.length);
   names.writeText();
-  const body = new ByteWriter(1024);
+  body.clear();
   for (const name of BATCH_COLUMNS) body.varint(columns[name].length);
   for (const name of BATCH_COLUMNS) body.raw(columns[name].bytes());
-  return body.bytes();
+  return { columns: body.bytes(), bits: bits.bytes() };
 }
 
+const body = new ByteWriter(1024);
+
 function writeWindows(windows: readonly WindowSummary[], names: Names): void {
-  const context = newContext(0, 0);
-  const scales: number[] = [];
-  const mins: number[] = [];
+  const memory = newWindowMemory();
+  const metricMemories: MetricMemory[] = [];
   let device = 0;
   let lengthMs = 0;
   let index = 0;
@@ -54,35 +75,16 @@ function writeWindows(windows: readonly WindowSummary[], names: Names): void {
     columns.part.varint(window.part);
     columns.revision.varint(window.revision);
     columns.readings.varint(window.readings);
-    context.startUs = window.startMs * 1000;
-    context.n = window.readings;
-    context.firstUs = -1;
-    writeMetrics(window, names, context, scales, mins);
-  }
-}
-
-function writeMetrics(
-  window: WindowSummary,
-  names: Names,
-  context: RowContext,
-  scales: number[],
-  mins: number[],
-): void {
-  const ids: number[] = [];
-  for (const [name, summary] of window.metrics) {
-    const id = names.metric(name);
-    if (id === scales.length) {
-      scales.push(-1);
-      mins.push(0);
+    enterWindow(memory, window.startMs, lengthMs, window.readings);
+    const ids: number[] = [];
+    for (const [name, summary] of window.metrics) {
+      const id = names.metric(name);
+      ids.push(id);
+      metricMemories[id] ??= newMetricMemory();
+      writeSummary(summaryWriter, summary, memory, metricMemories[id]);
     }
-    context.scale = scales[id]!;
-    context.min = mins[id]!;
-    writeSummary(columns, summary, context);
-    scales[id] = context.scale;
-    mins[id] = context.min;
-    ids.push(id);
+    columns.windowShape.varint(names.shape(ids));
   }
-  columns.windowShape.varint(names.shape(ids));
 }
 
 function writeLedger(ledger: readonly LedgerEntry[], names: Names): void {

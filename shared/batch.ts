@@ -13,7 +13,10 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { decodeBody } from './batch-decode.js';
 import { encodeBody } from './batch-encode.js';
-import { ByteReader, ByteWriter, crc32, DecodeError, type DecodeFailure, invalid } from './bytes.js';
+import { BitReader } from './bits.js';
+import { ByteReader, ByteWriter } from './bytes.js';
+import { crc32 } from './crc32.js';
+import { DecodeError, type DecodeFailure, invalid } from './decode-error.js';
 import { summaryBytes } from './summary-codec.js';
 import type { WindowSummary } from './window.js';
 
@@ -81,8 +84,8 @@ export function encodeBatch(batch: Batch): Uint8Array {
   const { epoch, session, sequence } = batch;
   if (!EPOCH.test(epoch)) throw new RangeError(`not an epoch: ${epoch}`);
   if (!(session >= 1 && sequence >= 1)) throw new RangeError('session and sequence count from 1');
-  const body = encodeBody(batch);
-  const packed = deflateRawSync(body, { level: 1 });
+  const { columns, bits } = encodeBody(batch);
+  const packed = deflateRawSync(columns, { level: 1 });
   const header = new ByteWriter(64);
   header.raw(MAGIC);
   header.byte(BATCH_VERSION);
@@ -90,9 +93,13 @@ export function encodeBatch(batch: Batch): Uint8Array {
   header.varint(session);
   header.varint(sequence);
   header.uint32(crc32(header.bytes()));
-  header.varint(body.length);
-  header.uint32(crc32(packed));
-  header.raw(packed);
+  const body = new ByteWriter(16 + packed.length + bits.length);
+  body.varint(columns.length);
+  body.varint(packed.length);
+  body.raw(packed);
+  body.raw(bits);
+  header.uint32(crc32(body.bytes()));
+  header.raw(body.bytes());
   return header.bytes().slice();
 }
 
@@ -111,16 +118,18 @@ export function decodeBatch(bytes: Uint8Array, limits: Partial<BatchLimits> = {}
   }
 }
 
-const OVERHEAD_BYTES = 64;
+/** Lengths of names, and indexes, dates and counts of a window at their longest. */
+const WINDOW_BYTES = 40;
+const METRIC_BYTES = 8;
 
 /**
- * What a window adds to the bytes of a batch at most, as if nothing could be compressed and no name were known: batches of
- * windows whose hints add up to x take x + 256 bytes at most, of typical ones a third.
+ * What a window adds to a batch at most, as if nothing could be compressed and no name were shared: windows whose hints add
+ * up to x make a batch of x + 256 bytes at most, and of a third of it as a rule. Ledger entries come on top.
  */
 export function encodedSizeHint(window: WindowSummary): number {
-  let bytes = OVERHEAD_BYTES + Buffer.byteLength(window.group) + Buffer.byteLength(window.device);
+  let bytes = WINDOW_BYTES + Buffer.byteLength(window.group) + Buffer.byteLength(window.device);
   for (const [name, summary] of window.metrics) {
-    bytes += Buffer.byteLength(name) + summaryBytes(summary, window.startMs, window.lengthMs);
+    bytes += METRIC_BYTES + Buffer.byteLength(name) + summaryBytes(summary, window.startMs, window.lengthMs);
   }
   return bytes;
 }
@@ -150,14 +159,15 @@ function readBatch(reader: ByteReader, version: number, identity: BatchIdentity,
     refuse('newer-version', `batch format ${version}, this program reads up to ${BATCH_VERSION}: upgrade it first`);
   }
   if (version < BATCH_VERSION) refuse('corrupt', 'batch format 0');
-  const bodyLength = reader.varint();
-  const checksum = reader.uint32();
   if (reader.position + reader.remaining > limits.maxBytes) refuse('too-large', `over ${limits.maxBytes} bytes`);
-  if (bodyLength > limits.maxBodyBytes)
-    refuse('too-large', `a body of ${bodyLength} bytes, limit ${limits.maxBodyBytes}`);
-  const packed = reader.raw(reader.remaining);
-  if (checksum !== crc32(packed)) refuse('checksum', 'the body changed on its way');
-  return decodeBody(inflate(packed, bodyLength), identity, limits);
+  const checksum = reader.uint32();
+  const content = reader.raw(reader.remaining);
+  if (checksum !== crc32(content)) refuse('checksum', 'the body changed on its way');
+  const body = new ByteReader(content);
+  const length = body.varint();
+  if (length > limits.maxBodyBytes) refuse('too-large', `a body of ${length} bytes, limit ${limits.maxBodyBytes}`);
+  const columns = inflate(body.raw(body.varint()), length);
+  return decodeBody(columns, new BitReader(body.raw(body.remaining)), identity, limits);
 }
 
 function inflate(packed: Uint8Array, length: number): Uint8Array {

@@ -6,35 +6,7 @@
  * Never: allocate by a count that the bytes claim.
  */
 
-/** Why bytes are refused. */
-export const DECODE_FAILURES = [
-  'too-large', // over a limit of the receiver
-  'not-a-batch', // does not begin like one
-  'newer-version', // written by a newer program: upgrade this one first
-  'checksum', // changed on its way
-  'corrupt', // does not follow the format
-  'invalid', // follows the format and says something that cannot be
-] as const;
-
-export type DecodeFailure = (typeof DECODE_FAILURES)[number];
-
-export class DecodeError extends Error {
-  override readonly name = 'DecodeError';
-  readonly kind: DecodeFailure;
-
-  constructor(kind: DecodeFailure, message: string) {
-    super(message);
-    this.kind = kind;
-  }
-}
-
-export function corrupt(message: string): never {
-  throw new DecodeError('corrupt', message);
-}
-
-export function invalid(message: string): never {
-  throw new DecodeError('invalid', message);
-}
+import { corrupt } from './decode-error.js';
 
 /** Longest varint: Σx² of values from 1e-120 to 1e120 has up to 1800 bits. */
 const MAX_VARINT_BYTES = 288;
@@ -275,17 +247,4 @@ function isAscii(byte: number): boolean {
 
 export function utf8(text: string): Uint8Array {
   return encoder.encode(text);
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
-  let crc = index;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc >>> 0;
-});
-
-/** CRC-32 as in zlib, gzip and PNG; node:zlib has none before Node 20.15. */
-export function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) crc = CRC_TABLE[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
-  return ~crc >>> 0;
 }

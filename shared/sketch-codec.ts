@@ -1,100 +1,107 @@
 /**
- * A sketch to bytes and back, given n, min and max of the same summary. The bins of min and max are its first and last, so
- * they are not told, and the last count is what is missing to n. In between: where bins are close, one count for every key
- * (0 for an empty bin); where they are sparse, key distances and counts.
+ * A sketch to bits and back, given n, min and max of the same summary. The bins of min and max are its first and last, so
+ * they are not told, and the last count is what is missing to n. In between: the count of every key, and behind a 0 how
+ * many more keys have none.
  *
  * Promises: what is read has strictly ascending keys, counts from 1 on, and a total of n. Never: room for more bins than
- * bytes were there to tell them.
+ * bits were there to tell them.
  */
 
-import { type ByteReader, type ByteWriter, invalid } from './bytes.js';
+import { type BitReader, type BitWriter, bitLength } from './bits.js';
+import { invalid } from './decode-error.js';
 import { binOf, type Sketch } from './sketch.js';
 import type { MetricSummary } from './summary.js';
 
-/** Whether one count a key is shorter. */
-export function usesSpan({ keys }: Sketch): boolean {
-  return keys[keys.length - 1]! - keys[0]! < 2 * keys.length;
+/** The order of the code for the next count: as if what is left were spread evenly. */
+function orderOf(rest: number, keysLeft: number): number {
+  const length = bitLength(Math.floor(rest / keysLeft));
+  return length === 0 ? 0 : length - 1;
 }
 
-export function writeBins(gap: ByteWriter, count: ByteWriter, summary: MetricSummary, span: boolean): void {
-  const { keys, counts } = summary.sketch;
+export function writeSketch(to: BitWriter, { n, min, max, sketch }: MetricSummary): void {
+  const { keys, counts } = sketch;
   const last = keys.length - 1;
-  if (keys[0] !== binOf(summary.min) || keys[last] !== binOf(summary.max)) {
-    throw new RangeError('a sketch of other values');
-  }
-  if (last === 0) return;
-  if (span) {
-    let key = keys[0]!;
-    for (let i = 0; i < last; i++) {
-      while (key < keys[i]!) {
-        count.varint(0);
-        key++;
-      }
-      count.varint(counts[i]!);
-      key++;
-    }
-    while (key++ < keys[last]!) count.varint(0);
-    return;
-  }
-  gap.varint(last - 1);
+  const lastKey = keys[last]!;
+  if (keys[0] !== binOf(min) || lastKey !== binOf(max)) throw new RangeError('a sketch of other values');
+  let rest = n;
+  let key = keys[0]!;
   for (let i = 0; i < last; i++) {
-    if (i > 0) gap.varint(keys[i]! - keys[i - 1]! - 1);
-    count.varint(counts[i]! - 1);
+    const empty = keys[i]! - key;
+    if (empty > 0) {
+      to.golomb(0, orderOf(rest, lastKey - key + 1));
+      to.golomb(empty - 1, 0);
+      key += empty;
+    }
+    to.golomb(counts[i]!, orderOf(rest, lastKey - key + 1));
+    rest -= counts[i]!;
+    key++;
   }
+  if (key < lastKey) {
+    to.golomb(0, orderOf(rest, lastKey - key + 1));
+    to.golomb(lastKey - key - 1, 0);
+  }
+  if (rest !== counts[last]) throw new RangeError('a sketch that does not count n');
 }
 
 /** Where bins gather before their number is known. Never kept: the sketch gets copies. */
-let keysRead = new Int32Array(256);
-let countsRead = new Float64Array(256);
+let keysRead = new Int32Array(64);
+let countsRead = new Float64Array(64);
 
-export function readBins(
-  gap: ByteReader,
-  count: ByteReader,
-  n: number,
-  min: number,
-  max: number,
-  span: boolean,
-): Sketch {
+export function readSketch(from: BitReader, n: number, min: number, max: number): Sketch {
   const firstKey = binOf(min);
   const lastKey = binOf(max);
-  if (firstKey === lastKey) return { keys: Int32Array.of(firstKey), counts: Float64Array.of(n) };
-  const length = span ? readSpan(count, firstKey, lastKey) : readGaps(gap, count, firstKey, lastKey);
   let rest = n;
-  for (let i = 0; i < length; i++) rest -= countsRead[i]!;
-  if (!(rest >= 1)) invalid('a sketch that counts more than n');
-  keysRead[length] = lastKey;
-  countsRead[length] = rest;
-  return { keys: keysRead.slice(0, length + 1), counts: countsRead.slice(0, length + 1) };
-}
-
-function readSpan(count: ByteReader, firstKey: number, lastKey: number): number {
-  reserve(Math.min(lastKey - firstKey, count.remaining) + 1);
   let length = 0;
+  // Not at all where min and max share a bin.
   for (let key = firstKey; key < lastKey; key++) {
-    const counted = count.varint();
-    if (counted > 0) {
-      keysRead[length] = key;
-      countsRead[length++] = counted;
-    } else if (key === firstKey) invalid('a sketch without its least value');
+    const count = from.golomb(orderOf(rest, lastKey - key + 1));
+    if (count === 0) {
+      key += from.golomb(0);
+      if (length === 0 || key >= lastKey) invalid('a sketch of other values');
+      continue;
+    }
+    if (length + 1 === keysRead.length) makeRoom();
+    keysRead[length] = key;
+    countsRead[length++] = count;
+    rest -= count;
+    if (rest < 1) invalid('a sketch that counts more than n');
   }
-  return length;
+  keysRead[length] = lastKey;
+  countsRead[length++] = rest;
+  return copy(length);
 }
 
-function readGaps(gap: ByteReader, count: ByteReader, firstKey: number, lastKey: number): number {
-  const length = gap.varint() + 1;
-  reserve(Math.min(length, count.remaining) + 1);
-  let key = firstKey;
+const POOL_BYTES = 8192;
+const BIN_BYTES = Float64Array.BYTES_PER_ELEMENT + Int32Array.BYTES_PER_ELEMENT;
+let pool = new ArrayBuffer(POOL_BYTES);
+let pooled = 0;
+
+/**
+ * Sketches share small buffers, as Buffer.from does: a buffer of its own for every array would take most of the time of
+ * reading a batch.
+ */
+function copy(length: number): Sketch {
+  const bytes = Math.ceil((length * BIN_BYTES) / 8) * 8;
+  if (bytes > POOL_BYTES / 8) return { keys: keysRead.slice(0, length), counts: countsRead.slice(0, length) };
+  if (pooled + bytes > POOL_BYTES) {
+    pool = new ArrayBuffer(POOL_BYTES);
+    pooled = 0;
+  }
+  const counts = new Float64Array(pool, pooled, length);
+  const keys = new Int32Array(pool, pooled + counts.byteLength, length);
+  pooled += bytes;
   for (let i = 0; i < length; i++) {
-    if (i > 0) key += gap.varint() + 1;
-    if (key >= lastKey) invalid('sketch keys out of range');
-    keysRead[i] = key;
-    countsRead[i] = count.varint() + 1;
+    counts[i] = countsRead[i]!;
+    keys[i] = keysRead[i]!;
   }
-  return length;
+  return { keys, counts };
 }
 
-function reserve(length: number): void {
-  if (length <= keysRead.length) return;
-  keysRead = new Int32Array(2 * length);
-  countsRead = new Float64Array(2 * length);
+function makeRoom(): void {
+  const keys = new Int32Array(2 * keysRead.length);
+  const counts = new Float64Array(keys.length);
+  keys.set(keysRead);
+  counts.set(countsRead);
+  keysRead = keys;
+  countsRead = counts;
 }
