@@ -58,7 +58,7 @@ function innerSections(schema: z.core.$ZodType, path: string): Section[] {
   if (def.type === 'record') return innerSections(def.valueType, `${path}.<name>`);
   if (def.type !== 'union') return [];
   const discriminator = 'discriminator' in def ? String(def.discriminator) : undefined;
-  const members = def.options.filter((option) => keysOf(fieldOf(option).core) !== undefined);
+  const members = def.options.filter((option) => isSection(option));
   const sections = members.flatMap((member) => {
     const tag = discriminator === undefined ? [] : tagsOf(keysOf(fieldOf(member).core)?.[discriminator]);
     const heading = tag.length > 0 ? `\`${path}\` with \`${discriminator}: ${tag.join(' | ')}\`` : undefined;
@@ -68,6 +68,12 @@ function innerSections(schema: z.core.$ZodType, path: string): Section[] {
     sections.unshift({ heading: `\`${path}\``, description, rows: [] });
   }
   return sections;
+}
+
+/** An object whose keys need no words is shown where it is used, as `{ from, as }`. */
+function isSection(schema: z.core.$ZodType): boolean {
+  const keys = keysOf(fieldOf(schema).core);
+  return keys !== undefined && Object.values(keys).some((key) => fieldOf(key).description !== undefined);
 }
 
 function tableOf(rows: readonly Row[]): string {
@@ -80,7 +86,7 @@ function tableOf(rows: readonly Row[]): string {
 }
 
 function cell(text: string): string {
-  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('\n', ' ');
 }
 
 /** `text`, `duration`, `list of text`, `live` or `batch`. */
@@ -91,6 +97,7 @@ export function typeText(field: Field): string {
   const tags = tagsOf(field.core);
   if (tags.length > 0) return tags.map((tag) => `\`${String(tag)}\``).join(' or ');
   if (def.type === 'array') return `list of ${typeText(fieldOf(def.element))}`;
+  if (def.type === 'object' && !isSection(field.core)) return `\`{ ${Object.keys(keysOf(field.core)!).join(', ')} }\``;
   if (def.type === 'union') return [...new Set(def.options.map((option) => typeText(fieldOf(option))))].join(' or ');
   return TYPES[def.type] ?? def.type;
 }

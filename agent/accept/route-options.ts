@@ -61,7 +61,9 @@ const timeObject = z.strictObject({
   missing: z
     .enum(['reject', 'arrival'])
     .optional()
-    .describe('What a reading without a time gets: a rejection, or the time it came in.'),
+    .describe(
+      'What a reading without a time gets: a rejection (unless the shape says otherwise), or the time it came in.',
+    ),
 });
 
 const metricName = z.string().min(1).max(MAX_NAME_BYTES);
@@ -84,6 +86,7 @@ const csv = z.strictObject({
     .array(z.string())
     .default(['', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL', '?', '-'])
     .describe('Cells that stand for no value.'),
+  encoding: z.enum(['utf8', 'latin1']).default('utf8').describe('How characters are written.'),
   skipLines: z.number().int().min(0).max(1000).default(0).describe('Lines before the header.'),
 });
 

@@ -18,6 +18,8 @@ export function routeProblems(route: RouteOptions): RouteProblem[] {
 function identityProblems(route: RouteOptions): RouteProblem[] {
   const plan = planRoute(route);
   const problems: RouteProblem[] = [];
+  const topics = [route.topic ?? []].flat();
+  if (topics.length > 0 && plan.filters.length < topics.length) return problems; // a topic is reported by itself
   if (plan.filters.length === 0 && route.name === undefined) {
     problems.push({ path: ['topic'], message: 'a topic, or a name for a route that is only for `import`' });
   }
