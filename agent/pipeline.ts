@@ -24,6 +24,8 @@ export interface PipelineContext {
   readonly decode: (message: Message) => Decoded;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Only to look at what a stopped agent left. */
+  readonly readOnly?: boolean;
 }
 
 const TICK_MS = 100;
@@ -54,22 +56,23 @@ export class Pipeline {
 
   constructor(context: PipelineContext) {
     this.#context = context;
-    this.buffer = new EdgeBuffer(context.databasePath, context.options);
+    this.buffer = new EdgeBuffer(context.databasePath, context.options, context.readOnly);
     this.books = structuredClone(this.buffer.savedBooks.books);
     this.#builder = new BlockBuilder(this.buffer.dictionary, context.options.future);
     this.#aggregator = new Aggregator(
       (device, startMs, lengthMs) =>
         this.buffer.windows.find(device, startMs, lengthMs) ?? { part: this.buffer.newPart(startMs) },
     );
+    this.#recover();
   }
 
+  /** Windows that gather readings. */
   get openWindows(): number {
     return this.#aggregator.open;
   }
 
-  /** Recovers, then starts the stages from the last to the first. */
+  /** Starts the stages from the last to the first. */
   async start(sources: readonly Source[], push: Push | undefined): Promise<void> {
-    this.#recover();
     this.#push = push;
     this.#sources = sources;
     push?.start();

@@ -34,7 +34,7 @@ function link({ push, timeMs }: AgentStatus): string[] {
   const lines = [
     row('link', `${link.state}${link.problem === undefined ? '' : `: ${link.problem}`}`),
     row('last receipt', receipt),
-    row('batches', `${counters['sent']} sent, ${push.inFlight} without a receipt, ${counters['expired']} sent again`),
+    row('batches', `${counters.sent} sent, ${push.inFlight} without a receipt, ${counters.expired} sent again`),
   ];
   if (push.setAside > 0) lines.push(row('refused', `${push.setAside} windows set aside: ${push.lastRejection}`));
   return lines;

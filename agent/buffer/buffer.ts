@@ -15,7 +15,7 @@ import { Dictionary } from './dictionary.js';
 import { type ImportProgress, Imports } from './imports.js';
 import type { BufferOptions } from './options.js';
 import { Quarantine, type QuarantineSample } from './quarantine.js';
-import { type Db, explain, openDatabase } from './schema.js';
+import { type Db, explain, openDatabase, openReadOnly } from './schema.js';
 import { Windows } from './windows.js';
 
 /** What one commit makes durable together. */
@@ -55,14 +55,14 @@ export class EdgeBuffer {
   readonly #db: Db;
   readonly #statements;
 
-  constructor(path: string, options: BufferOptions) {
+  constructor(path: string, options: BufferOptions, readOnly = false) {
     this.path = path;
-    const db = openDatabase(path, options.maxBytes);
+    const db = readOnly ? openReadOnly(path) : openDatabase(path, options.maxBytes);
     this.#db = db;
     this.#statements = prepareStatements(db);
     this.epoch = String(this.#meta('epoch'));
-    this.session = Number(this.#meta('session')) + 1;
-    this.#statements.setMeta.run('session', this.session);
+    this.session = Number(this.#meta('session')) + (readOnly ? 0 : 1);
+    if (!readOnly) this.#statements.setMeta.run('session', this.session);
     this.dictionary = new Dictionary(db);
     this.quarantine = new Quarantine(db, options.maxQuarantineBytes);
     this.imports = new Imports(db);

@@ -14,7 +14,7 @@ import type { PushOptions } from './options.js';
 
 export interface LinkHandlers {
   /** What to connect with, read and checked anew for each attempt: certificates may have been replaced. */
-  credentials(): IClientOptions;
+  credentials(): Promise<IClientOptions>;
   /** Says in our words why a connection failed. */
   explain(error: Error): Error;
   up(): void;
@@ -32,6 +32,8 @@ export interface LinkState {
 
 /** CONNACK codes for "I do not speak this version": MQTT 3.1.1 §3.2.2.3, MQTT 5 §3.2.2.2. */
 const UNACCEPTABLE_VERSION = new Set([1, 132]);
+/** Bad user name or password, not authorized; in both versions. */
+const NOT_AUTHORIZED = new Set([4, 5, 134, 135]);
 /** DISCONNECT reason "session taken over" (MQTT 5 §3.14.2.1): another client has our name. */
 const TAKEN_OVER = 142;
 const TAKEOVER_WAIT_MS = 60_000;
@@ -109,8 +111,9 @@ export class Link {
 
   async #attempt(signal: AbortSignal): Promise<MqttClient> {
     this.#state = { ...this.#state, state: 'connecting' };
+    const credentials = await this.#handlers.credentials();
     const client = mqtt.connect(this.#options.url, {
-      ...this.#handlers.credentials(),
+      ...credentials,
       protocolVersion: this.#protocol,
       clean: true,
       reconnectPeriod: 0,
@@ -143,6 +146,11 @@ export class Link {
       this.#protocol = 4;
       return new EdgetallyError('link-refused', 'the broker does not speak MQTT 5', {
         hint: 'Going on with MQTT 3.1.1.',
+      });
+    }
+    if (typeof code === 'number' && NOT_AUTHORIZED.has(code)) {
+      return new EdgetallyError('link-unauthorized', `the broker refused us: ${(error as Error).message}`, {
+        cause: error,
       });
     }
     return this.#handlers.explain(error instanceof Error ? error : new Error(String(error)));

@@ -27,7 +27,7 @@ export interface PushContext {
   /** The status message of this moment. */
   status(state: 'online' | 'offline'): Uint8Array;
   /** TLS files, read and checked. */
-  credentials(): IClientOptions;
+  credentials(): Promise<IClientOptions>;
   explain(error: Error): Error;
 }
 
@@ -127,16 +127,16 @@ export class Push {
     this.#pump();
   }
 
-  #clientOptions(): IClientOptions {
+  async #clientOptions(): Promise<IClientOptions> {
     const { gateway, options } = this.#context;
     return {
       clientId: options.clientId ?? gateway,
       ...(options.username === undefined ? {} : { username: options.username }),
       ...(options.password === undefined ? {} : { password: options.password }),
-      ...this.#context.credentials(),
+      ...(await this.#context.credentials()),
       will: {
         topic: upTopic(gateway, 'status'),
-        payload: Buffer.from(this.#context.status('offline')),
+        payload: Buffer.from(this.#context.status('offline').slice()),
         qos: 1,
         retain: true,
       },

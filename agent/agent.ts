@@ -1,0 +1,147 @@
+/** The agent as a whole: makes the stages from the configuration, starts them, answers for their state, stops them. */
+import { mkdirSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { encodeStatus } from '../shared/status.js';
+import { VERSION } from '../shared/version.js';
+import { BrokerSource } from './accept/broker.js';
+import { MqttSource } from './accept/mqtt-client.js';
+import { compileRoutes, routeSubscriptions } from './accept/routes.js';
+import { sumReasons } from './books.js';
+import { systemClock } from './clock.js';
+import type { AgentConfig } from './config.js';
+import { Pipeline } from './pipeline.js';
+import { Push } from './push/push.js';
+import type { Source } from './reading.js';
+import { type AgentStatus, serveStatus, socketPath } from './status.js';
+import { uplinkTls } from './uplink-tls.js';
+
+const SAMPLES = 20;
+
+export function databasePath(config: AgentConfig): string {
+  return join(config.data, 'edgetally.db');
+}
+
+/** `import`: without sources. `inspect`: what a stopped agent left, read only. */
+export type AgentMode = 'run' | 'import' | 'inspect';
+
+export class Agent {
+  readonly pipeline: Pipeline;
+  readonly #mode: AgentMode;
+  readonly #config: AgentConfig;
+  readonly #log: Logger;
+  readonly #startedMs = systemClock.nowMs();
+  readonly #sources: readonly Source[];
+  readonly #push: Push | undefined;
+  #server: Server | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(config: AgentConfig, log: Logger, mode: AgentMode) {
+    this.#config = config;
+    this.#log = log;
+    this.#mode = mode;
+    if (mode !== 'inspect') mkdirSync(config.data, { recursive: true });
+    this.pipeline = new Pipeline({
+      options: config.buffer,
+      databasePath: databasePath(config),
+      decode: compileRoutes(config.accept.routes, config.accept.limits),
+      clock: systemClock,
+      log,
+      readOnly: mode === 'inspect',
+    });
+    this.#push = config.push === undefined || mode === 'inspect' ? undefined : this.#makePush(config.push);
+    this.#sources = mode === 'run' ? this.#makeSources() : [];
+  }
+
+  async start(): Promise<void> {
+    await this.pipeline.start(this.#sources, this.#push);
+    this.#server = await serveStatus(socketPath(this.#config.data), () => this.status());
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => (this.#server ? this.#server.close(() => resolve()) : resolve()));
+    await this.pipeline.stop();
+    await closed;
+  }
+
+  status(): AgentStatus {
+    const { buffer, books, refused, openWindows } = this.pipeline;
+    return {
+      v: 1,
+      gateway: this.#config.gateway,
+      running: this.#mode !== 'inspect',
+      version: VERSION,
+      epoch: buffer.epoch,
+      timeMs: systemClock.nowMs(),
+      startedMs: this.#mode === 'inspect' ? null : this.#startedMs,
+      books,
+      refused,
+      backlog: buffer.windows.backlogState(),
+      openWindows,
+      disk: {
+        bytes: buffer.diskBytes(),
+        maxBytes: this.#config.buffer.maxBytes,
+        journalBytes: buffer.journalBytes,
+      },
+      push: this.#push?.state ?? null,
+      sources: this.#sources.map((source) => source.describe()),
+      quarantine: buffer.quarantine
+        .newest(SAMPLES)
+        .map((sample) => ({ ...sample, payload: Buffer.from(sample.payload).toString('utf8') })),
+    };
+  }
+
+  #makePush(options: NonNullable<AgentConfig['push']>): Push {
+    const { buffer } = this.pipeline;
+    return new Push({
+      gateway: this.#config.gateway,
+      epoch: buffer.epoch,
+      session: buffer.session,
+      options,
+      backlog: {
+        page: (nowMs, after, limit) => buffer.windows.backlog(nowMs, after, limit),
+        unsent: (nowMs, id) => buffer.windows.unsent(nowMs, id),
+        ledger: (refs) => buffer.windows.ledger(refs),
+        receipted: (refs) => buffer.receipted(refs),
+      },
+      clock: systemClock,
+      log: this.#log,
+      status: (state) => this.#statusMessage(state),
+      ...uplinkTls(options, systemClock, this.#log),
+    });
+  }
+
+  #statusMessage(state: 'online' | 'offline'): Uint8Array {
+    const { buffer, books } = this.pipeline;
+    const { in: all, counted, duplicate, held } = books;
+    return encodeStatus({
+      state,
+      epoch: buffer.epoch,
+      version: VERSION,
+      sentMs: systemClock.nowMs(),
+      backlog: buffer.windows.backlogState(),
+      readings: { in: all, counted, duplicate, rejected: sumReasons(books.rejected), held },
+    });
+  }
+
+  #makeSources(): Source[] {
+    const { sources, routes } = this.#config.accept;
+    return sources.map((options, index) => {
+      const context = {
+        accept: this.pipeline.accept,
+        gateway: this.#config.gateway,
+        number: index + 1,
+        filters: routeSubscriptions(routes),
+        clock: systemClock,
+        log: this.#log,
+      };
+      return options.type === 'broker' ? new BrokerSource(options, context) : new MqttSource(options, context);
+    });
+  }
+}

@@ -1,0 +1,96 @@
+/** The command line of the agent: parses, wires, and turns errors into words. */
+import { existsSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { pino } from 'pino';
+import { EdgetallyError } from '../shared/errors.js';
+import { VERSION } from '../shared/version.js';
+import { Agent, databasePath } from './agent.js';
+import { checkConfig } from './check.js';
+import { type AgentConfig, loadAgentConfig, readConfig } from './config.js';
+import { runImport } from './import-command.js';
+import { simulateCommand } from './simulate/command.js';
+import { type AgentStatus, askStatus, socketPath } from './status.js';
+import { statusText } from './status-view.js';
+
+const CONFIG_PLACES = ['edgetally.yaml', '/etc/edgetally/edgetally.yaml'];
+
+function configOption(): Option {
+  const found = CONFIG_PLACES.find((path) => existsSync(path)) ?? CONFIG_PLACES[0];
+  return new Option('-c, --config <file>', 'configuration file').env('EDGETALLY_CONFIG').default(found);
+}
+
+const program = new Command('edgetally-agent')
+  .description('Edgetally, the edge gateway that never loses count: the agent on the gateway')
+  .version(VERSION)
+  .showHelpAfterError();
+
+program
+  .command('run')
+  .description('take readings in and push their statistics, until stopped')
+  .addOption(configOption())
+  .action(async ({ config }: { config: string }) => run(await loadAgentConfig(config, process.env)));
+
+program
+  .command('check')
+  .description('say all that is wrong with the configuration, or what it will do')
+  .addOption(configOption())
+  .action(async ({ config }: { config: string }) => {
+    const { ok, text } = checkConfig(config, await readConfig(config), process.env);
+    (ok ? console.log : console.error)(text);
+    if (!ok) process.exitCode = 1;
+  });
+
+program
+  .command('status')
+  .description('show link, backlog, counters, quarantine and disk; also while the agent runs')
+  .addOption(configOption())
+  .option('--json', 'everything, for programs')
+  .action(async ({ config, json }: { config: string; json?: boolean }) => {
+    const loaded = await loadAgentConfig(config, process.env);
+    const status = (await askStatus(socketPath(loaded.data))) ?? inspect(loaded);
+    console.log(json ? JSON.stringify(status, undefined, 2) : statusText(status));
+  });
+
+program
+  .command('import')
+  .description('take the rows of a CSV file in, as if they had come by MQTT; run again, it resumes')
+  .argument('<file>', 'path, or - for standard input')
+  .addOption(configOption())
+  .requiredOption('-r, --route <name>', 'the route that says what the columns are')
+  .option('--no-push', 'leave pushing to the next `run`')
+  .action(async (file: string, options: { config: string; route: string; push: boolean }) =>
+    runImport(await loadAgentConfig(options.config, process.env), file, options.route, options.push),
+  );
+
+program.addCommand(simulateCommand());
+
+/** The status of an agent that does not run, from what it left. */
+function inspect(config: AgentConfig): AgentStatus {
+  const agent = new Agent(config, pino({ level: 'silent' }), 'inspect');
+  try {
+    return agent.status();
+  } finally {
+    agent.pipeline.buffer.close();
+  }
+}
+
+async function run(config: AgentConfig): Promise<void> {
+  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const agent = new Agent(config, log, 'run');
+  const stopped = new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+  await agent.start();
+  log.info({ gateway: config.gateway, version: VERSION, database: databasePath(config) }, 'ready');
+  await stopped;
+  log.info('stopping');
+  await agent.stop();
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof EdgetallyError)) throw error;
+  console.error(`${error.message}\n${error.hint}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,79 @@
+/** Killed in mid-run, each of the three, more than once: the report is the one of a calm run, byte for byte. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { type Program, Rig } from './rig.js';
+
+const READINGS = 3_000;
+const DEVICES = 5;
+/** Midnight UTC long ago, so that windows close as soon as they are late enough. */
+const START_MS = Date.UTC(2025, 0, 1);
+
+const routes = [
+  {
+    topic: 'site/{group}/{device}',
+    window: '1m',
+    lateness: '1s',
+    time: { from: 'ts', unit: 'ms' },
+    metrics: ['a', 'b'],
+  },
+];
+
+/** Reading i: fixed, so that both runs publish the same. */
+function reading(i: number): { topic: string; payload: string } {
+  const device = i % DEVICES;
+  const ts = START_MS + Math.floor(i / DEVICES) * 1_700 + device * 13;
+  const a = Math.round(Math.sin(i) * 1000) / 100;
+  return { topic: `site/hall/d${device}`, payload: JSON.stringify({ ts, a, b: i * 0.1 }) };
+}
+
+async function publish(rig: Rig, perSecond: number): Promise<void> {
+  const client = await rig.sensor();
+  client.on('error', () => undefined); // the agent is being killed; mqtt.js connects again and resends
+  const acknowledged: Promise<unknown>[] = [];
+  for (let i = 0; i < READINGS; i++) {
+    const { topic, payload } = reading(i);
+    acknowledged.push(client.publishAsync(topic, payload, { qos: 1 }));
+    if (i % 50 === 49) await sleep((50 / perSecond) * 1000);
+  }
+  await Promise.all(acknowledged);
+  await client.endAsync();
+}
+
+async function reports(rig: Rig): Promise<string> {
+  const byHour = await rig.report('--group-by', 'device,hour', '--format', 'csv');
+  const all = await rig.report('--group-by', 'all', '--format', 'csv');
+  return byHour + all;
+}
+
+async function calm(t: Test): Promise<string> {
+  const rig = await Rig.make(t, { routes });
+  await rig.start();
+  await publish(rig, 100_000);
+  const { books } = await rig.settled();
+  t.equal(books.counted, READINGS);
+  return reports(rig);
+}
+
+/** Kills a program at a bad moment, again and again, and starts it on what it left. */
+async function harass(program: Program, times: number): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    await sleep(300 + Math.random() * 700);
+    await program.end('SIGKILL');
+    await program.start();
+  }
+}
+
+t.test('kill -9 of agent, cloud and broker in mid-run', { timeout: 120_000 }, async (t) => {
+  const expected = await calm(t);
+  t.match(expected, /d4,b,600,/, 'every reading is in the calm report');
+  for (const victim of ['agent', 'cloud', 'broker'] as const) {
+    await t.test(victim, async (t) => {
+      const rig = await Rig.make(t, { routes });
+      await rig.start();
+      await Promise.all([publish(rig, 700), harass(rig[victim], 4)]);
+      const { books } = await rig.settled();
+      t.equal(books.counted, READINGS, 'nothing acknowledged is lost, nothing counts twice');
+      t.equal(await reports(rig), expected);
+    });
+  }
+});
