@@ -38,7 +38,7 @@ export function normalize(
           : given;
       case 'union': {
         const member = memberFor(core, given);
-        return member === undefined ? given : walk(member, given, path);
+        return member === undefined ? matchingTag(def.options.flatMap(tagsOf), given) : walk(member, given, path);
       }
       case 'number':
       case 'boolean':

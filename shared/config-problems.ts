@@ -35,11 +35,11 @@ function findingsOf(issue: z.core.$ZodIssue, base: Path, schema: z.ZodType, valu
   if (issue.code === 'unrecognized_keys') return []; // reported while normalizing, with a suggestion
   if (issue.code === 'invalid_union') {
     const tags = 'discriminator' in issue ? tagsAt(schema, path) : [];
-    if (tags.length > 0) return [{ ...found(value, path), expected: choice(tags, valueAt(value, path)) }];
+    if (tags.length > 0) return [{ ...found(value, path, schema), expected: choice(tags, valueAt(value, path)) }];
     const nested = closestMember(issue.errors, valueAt(value, path));
     if (nested !== undefined) return nested.flatMap((inner) => findingsOf(inner, path, schema, value));
   }
-  return [{ ...found(value, path), expected: expectedOf(issue, valueAt(value, path), schema, path) }];
+  return [{ ...found(value, path, schema), expected: expectedOf(issue, valueAt(value, path), schema, path) }];
 }
 
 /** Of a union's members, the one whose complaints lie deepest: that is the one the person was writing. */
@@ -52,9 +52,9 @@ function closestMember(
   return inside.sort((a, b) => a.length - b.length)[0];
 }
 
-function found(value: unknown, path: Path): { path: Path; got: string } {
+function found(value: unknown, path: Path, schema: z.ZodType): { path: Path; got: string } {
   const at = valueAt(value, path);
-  const secret = path.some((step) => /password|secret|passphrase|token/i.test(String(step)));
+  const secret = fieldAt(schema, path)?.meta.secret ?? /password|secret|passphrase|token/i.test(keyText(path));
   if (at === undefined) return { path, got: 'nothing' };
   if (secret) return { path, got: 'a value that is not shown' };
   if (isRecord(at)) return { path, got: 'a section with keys' };

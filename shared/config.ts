@@ -3,7 +3,18 @@
  * problems at once, each with its place in the file, what was found and what was expected. Never reads a file or the
  * environment itself, never throws.
  */
-import { type Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import {
+  type Document,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml';
 import type { z } from 'zod';
 import { applyOverride, type Environment, type Override, readOverrides } from './config-env.js';
 import { normalize, type Path } from './config-normalize.js';
@@ -90,7 +101,7 @@ interface ReadFile {
 
 function readYaml(text: string): ReadFile {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const position = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
@@ -103,15 +114,9 @@ function readYaml(text: string): ReadFile {
   }));
   const value = problems.length > 0 ? undefined : toPlain(document);
   if (value instanceof Error)
-    problems.push({ line: 1, column: 1, key: '', got: value.message, expected: 'valid YAML' });
+    problems.push(wholeFile(value.message, 'valid YAML', position(offsetOfBadAlias(document))));
   else if (value !== undefined && value !== null && !isRecord(value)) {
-    problems.push({
-      line: 1,
-      column: 1,
-      key: '',
-      got: Array.isArray(value) ? 'a list' : 'a single value',
-      expected: 'keys and values',
-    });
+    problems.push(wholeFile(Array.isArray(value) ? 'a list' : 'a single value', 'keys and values', position(0)));
   }
   return {
     value,
@@ -122,6 +127,22 @@ function readYaml(text: string): ReadFile {
     },
     positionOf: (path, what) => position(offsetOf(document, path, what)),
   };
+}
+
+function wholeFile(got: string, expected: string, place: { line: number; column: number }): ConfigProblem {
+  return { ...place, key: '', got, expected };
+}
+
+function offsetOfBadAlias(document: Document): number {
+  let offset = 0;
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) !== undefined) return undefined;
+      offset = startOf(alias) ?? 0;
+      return visit.BREAK;
+    },
+  });
+  return offset;
 }
 
 /** A bomb of aliases is an error like any other. */
