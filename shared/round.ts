@@ -33,15 +33,14 @@ export function sqrtRatioToDouble(numerator: bigint, denominator: bigint): numbe
   return roundBits(root, root * root * bottom !== top, -shift);
 }
 
-/** ⌊√x⌋. */
-export function integerSqrt(x: bigint): bigint {
-  if (x < 2n) return x;
-  let root = BigInt(Math.floor(Math.sqrt(Number(x))));
-  // Newton from a start that is right to 50 bits; the loops make the last unit certain.
-  root = (root + x / root) >> 1n;
-  while (root * root > x) root--;
-  while ((root + 1n) * (root + 1n) <= x) root++;
-  return root;
+/** ⌊√x⌋, by Newton from above: falling until it is the floor. x is finite as a double (here below 2^130). */
+function integerSqrt(x: bigint): bigint {
+  let root = BigInt(Math.ceil(Math.sqrt(Number(x)) * (1 + 2 ** -50))) + 1n;
+  for (;;) {
+    const next = (root + x / root) >> 1n;
+    if (next >= root) return root;
+    root = next;
+  }
 }
 
 /** (bits + something in (0, 1) if `sticky`)·2^exponent, to the nearest double. */

@@ -10,6 +10,8 @@
  * Never: a logarithm, a collapsed bin, a count that is not an integer.
  */
 
+import { powerOfTwo } from './round.js';
+
 export interface Sketch {
   /** Strictly ascending. */
   readonly keys: Int32Array;
@@ -23,6 +25,8 @@ export const RELATIVE_ERROR = 0.01;
 const BINS_PER_OCTAVE = 35;
 const KEY_OFFSET = 16384;
 const STEPS = 2 ** 32;
+/** Slots worth clearing for each entry to be added, before merging in pairs is cheaper. */
+const DENSE_SPAN = 16;
 
 const double = new Float64Array(1);
 const words = new Uint32Array(double.buffer);
@@ -72,7 +76,7 @@ export function binValue(key: number): number {
   if (key === 0) return 0;
   const bin = Math.abs(key) - KEY_OFFSET;
   const exponent = Math.floor(bin / BINS_PER_OCTAVE);
-  const value = CENTRES[bin - exponent * BINS_PER_OCTAVE]! * 2 ** exponent;
+  const value = CENTRES[bin - exponent * BINS_PER_OCTAVE]! * powerOfTwo(exponent);
   return key < 0 ? -value : value;
 }
 
@@ -87,23 +91,83 @@ export function sketchOf(values: Iterable<number>): Sketch {
 }
 
 export function mergeSketches(a: Sketch, b: Sketch): Sketch {
-  const keys = new Int32Array(a.keys.length + b.keys.length);
-  const counts = new Float64Array(keys.length);
+  const length = unionLength(a.keys, b.keys);
+  // Two windows of one sensor mostly fill the same bins: then the keys can be shared, for nobody writes to them.
+  const keys = length === a.keys.length ? a.keys : length === b.keys.length ? b.keys : unionOf(a.keys, b.keys, length);
+  const counts = new Float64Array(length);
   let i = 0;
   let j = 0;
-  let length = 0;
-  while (i < a.keys.length || j < b.keys.length) {
-    const left = i < a.keys.length ? a.keys[i]! : Number.POSITIVE_INFINITY;
-    const right = j < b.keys.length ? b.keys[j]! : Number.POSITIVE_INFINITY;
-    keys[length] = Math.min(left, right);
-    counts[length++] = (left <= right ? a.counts[i++]! : 0) + (right <= left ? b.counts[j++]! : 0);
+  for (let at = 0; at < length; at++) {
+    const key = keys[at]!;
+    let count = 0;
+    if (i < a.keys.length && a.keys[i] === key) count += a.counts[i++]!;
+    if (j < b.keys.length && b.keys[j] === key) count += b.counts[j++]!;
+    counts[at] = count;
   }
-  return { keys: keys.slice(0, length), counts: counts.slice(0, length) };
+  return { keys, counts };
+}
+
+function unionLength(a: Int32Array, b: Int32Array): number {
+  let length = 0;
+  let j = 0;
+  for (let i = 0; i < a.length; i++, length++) {
+    const key = a[i]!;
+    for (; j < b.length && b[j]! < key; j++) length++;
+    if (j < b.length && b[j] === key) j++;
+  }
+  return length + b.length - j;
+}
+
+function unionOf(a: Int32Array, b: Int32Array, length: number): Int32Array {
+  const keys = new Int32Array(length);
+  let i = 0;
+  let j = 0;
+  for (let at = 0; at < length; at++) {
+    const takeA = j >= b.length || (i < a.length && a[i]! <= b[j]!);
+    const key = takeA ? a[i]! : b[j]!;
+    keys[at] = key;
+    if (i < a.length && a[i] === key) i++;
+    if (j < b.length && b[j] === key) j++;
+  }
+  return keys;
+}
+
+/** All of them as one; the same as merging in pairs, and many times faster for a day of windows. */
+export function mergeAllSketches(sketches: readonly Sketch[]): Sketch {
+  let least = Number.POSITIVE_INFINITY;
+  let greatest = Number.NEGATIVE_INFINITY;
+  let entries = 0;
+  for (const { keys } of sketches) {
+    if (keys.length === 0) continue;
+    entries += keys.length;
+    least = Math.min(least, keys[0]!);
+    greatest = Math.max(greatest, keys[keys.length - 1]!);
+  }
+  const span = entries === 0 ? 0 : greatest - least + 1;
+  if (sketches.length === 2 || span > DENSE_SPAN * entries) return sketches.reduce(mergeSketches);
+  const dense = new Float64Array(span);
+  for (const { keys, counts } of sketches) {
+    for (let i = 0; i < keys.length; i++) dense[keys[i]! - least]! += counts[i]!;
+  }
+  return fromDense(dense, least);
+}
+
+function fromDense(dense: Float64Array, least: number): Sketch {
+  let length = 0;
+  for (let i = 0; i < dense.length; i++) if (dense[i] !== 0) length++;
+  const keys = new Int32Array(length);
+  const counts = new Float64Array(length);
+  for (let i = 0, at = 0; i < dense.length; i++) {
+    if (dense[i] === 0) continue;
+    keys[at] = i + least;
+    counts[at++] = dense[i]!;
+  }
+  return { keys, counts };
 }
 
 export function countOf(sketch: Sketch): number {
   let total = 0;
-  for (const count of sketch.counts) total += count;
+  for (let i = 0; i < sketch.counts.length; i++) total += sketch.counts[i]!;
   return total;
 }
 

@@ -7,7 +7,7 @@
  */
 
 import { addSums, type ExactSums, isCountable, meanOf, stddevOf, sumsOf, totalOf } from './exact.js';
-import { mergeSketches, quantileOf, type Sketch, sketchOf } from './sketch.js';
+import { mergeAllSketches, quantileOf, type Sketch, sketchOf } from './sketch.js';
 
 export interface Observation {
   /** Observation time, whole µs since 1970 UTC. */
@@ -62,20 +62,24 @@ export function summarize(observations: Iterable<Observation>): MetricSummary {
 }
 
 export function mergeSummaries(a: MetricSummary, b: MetricSummary): MetricSummary {
-  return {
-    n: a.n + b.n,
-    sums: addSums(a.sums, b.sums),
-    min: Math.min(a.min, b.min),
-    max: Math.max(a.max, b.max),
-    first: compareObservations(a.first, b.first) <= 0 ? a.first : b.first,
-    last: compareObservations(a.last, b.last) >= 0 ? a.last : b.last,
-    sketch: mergeSketches(a.sketch, b.sketch),
-  };
+  return mergeAll([a, b]);
 }
 
 /** All of them as one; at least one. */
 export function mergeAll(summaries: readonly MetricSummary[]): MetricSummary {
-  return summaries.reduce(mergeSummaries);
+  const head = summaries[0];
+  if (head === undefined) throw new RangeError('a summary of nothing');
+  let { n, sums, min, max, first, last } = head;
+  for (let i = 1; i < summaries.length; i++) {
+    const next = summaries[i]!;
+    n += next.n;
+    sums = addSums(sums, next.sums);
+    min = Math.min(min, next.min);
+    max = Math.max(max, next.max);
+    if (compareObservations(next.first, first) < 0) first = next.first;
+    if (compareObservations(next.last, last) > 0) last = next.last;
+  }
+  return { n, sums, min, max, first, last, sketch: mergeAllSketches(summaries.map((summary) => summary.sketch)) };
 }
 
 export function statisticsOf(summary: MetricSummary): Statistics {

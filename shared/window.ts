@@ -22,8 +22,6 @@ export interface WindowSummary extends WindowKey {
 
 /** The start of the window that holds `timeUs`; times before 1970 too. */
 export function windowStartMs(timeUs: number, lengthMs: number): number {
-  const lengthUs = lengthMs * 1000;
-  // `%` is exact where a quotient may round up across the boundary.
-  const into = timeUs % lengthUs;
-  return (timeUs - (into < 0 ? into + lengthUs : into)) / 1000;
+  // Exact: a quotient of safe integers that is not whole is further from the next whole number than rounding can carry it.
+  return Math.floor(timeUs / (lengthMs * 1000)) * lengthMs;
 }
