@@ -3,7 +3,7 @@
  * broker that is already there). The only place where their defaults are written.
  */
 import { z } from 'zod';
-import { byteSizeBetween, durationBetween } from '../../shared/config.js';
+import { byteSize, byteSizeBetween, durationBetween } from '../../shared/config.js';
 
 const SECRET = { secret: true };
 
@@ -43,7 +43,7 @@ const listener = z.strictObject({
 
 const user = z
   .strictObject({
-    name: z.string().min(1).max(128).refine(isOneTopicLevel, 'a name without / + #').describe('User name.'),
+    name: z.string().refine(isOneTopicLevel, 'a name of at most 128 characters without / + #').describe('User name.'),
     password: z
       .string()
       .min(1)
@@ -76,12 +76,9 @@ const limits = z.strictObject({
   maxKeepalive: durationBetween(1000, 65_535_000)
     .default(3_600_000)
     .describe('A client that is silent for 1.5 times this is closed, whatever keepalive it asked for.'),
-  maxRetained: z
-    .number()
-    .int()
-    .min(0)
-    .default(10_000)
-    .describe('Topics with a retained message; more are relayed unretained.'),
+  maxRetained: byteSize
+    .default(16 * 2 ** 20)
+    .describe('Memory for retained messages; what does not fit is relayed, but not retained.'),
 });
 
 export const brokerSourceSchema = z
@@ -192,8 +189,9 @@ export function allowsAnonymous(options: { listen: string; anonymous?: boolean |
   return options.anonymous ?? (host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host));
 }
 
-function isOneTopicLevel(text: string): boolean {
-  return !/[/+#\0]/.test(text);
+/** Names stand in for {user} in topic filters, so they must not reach over their level. */
+export function isOneTopicLevel(text: string): boolean {
+  return text !== '' && text.length <= 128 && !/[/+#\0]/.test(text);
 }
 
 /** MQTT 3.1.1 §4.7.1: # only as the last level, + only as a whole level. */

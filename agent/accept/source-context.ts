@@ -1,0 +1,45 @@
+/** What a source is given by the agent around it, and the little that all sources share. */
+import type { Logger } from 'pino';
+import type { Clock } from '../clock.js';
+import type { Accept } from '../reading.js';
+
+export interface SourceContext {
+  readonly accept: Accept;
+  /** The gateway's name. */
+  readonly gateway: string;
+  /** Which of the configured sources this is, from 1. */
+  readonly number: number;
+  /** The topic filters of all routes. */
+  readonly filters: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Arrival times in µs, each later than the one before: a reading without a time of its own is known by its arrival, and
+ * two messages of one millisecond are still two. A clock that is set back by more than a second is followed.
+ */
+export function arrivalTimes(clock: Clock): () => number {
+  let last = 0;
+  return () => {
+    const nowUs = Math.round(clock.nowMs() * 1000);
+    last = nowUs > last || nowUs < last - 1_000_000 ? nowUs : last + 1;
+    return last;
+  };
+}
+
+/** Says the same kind of thing at most once in ten seconds; a thousand sensors may all be refused at once. */
+export function seldom(clock: Clock, say: (details: object, message: string) => void) {
+  const said = new Map<string, { atMs: number; unsaid: number }>();
+  return (kind: string, details: object, message: string): void => {
+    const nowMs = clock.nowMs();
+    const before = said.get(kind);
+    if (before !== undefined && Math.abs(nowMs - before.atMs) < 10_000) {
+      before.unsaid++;
+      return;
+    }
+    said.set(kind, { atMs: nowMs, unsaid: 0 });
+    const unsaid = before?.unsaid ?? 0;
+    say(unsaid === 0 ? details : { ...details, similar: unsaid }, message);
+  };
+}

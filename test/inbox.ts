@@ -1,0 +1,63 @@
+/** Stands in for the pipeline where a source is tested: takes messages, and says when they are committed. */
+import { pino } from 'pino';
+import type { SourceContext } from '../agent/accept/source-context.js';
+import type { Accept } from '../agent/reading.js';
+
+export interface Delivery {
+  readonly topic: string;
+  readonly text: string;
+  readonly arrivalUs: number;
+  readonly urgent: boolean;
+  readonly done: (error?: Error) => void;
+}
+
+export class Inbox {
+  /** Every message, in the order of arrival. */
+  readonly all: Delivery[] = [];
+  /** Commit at once. */
+  auto = false;
+  readonly logged: string[] = [];
+  readonly #unread: Delivery[] = [];
+  #wake: (() => void) | undefined;
+
+  readonly accept: Accept = (message, done, urgent = false) => {
+    const { topic, arrivalUs } = message;
+    const delivery = { topic, arrivalUs, urgent, done, text: Buffer.from(message.payload).toString() };
+    this.all.push(delivery);
+    this.#unread.push(delivery);
+    if (this.auto) done();
+    this.#wake?.();
+  };
+
+  async next(): Promise<Delivery> {
+    while (this.#unread.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#unread.shift()!;
+  }
+
+  async take(count: number): Promise<Delivery[]> {
+    const taken: Delivery[] = [];
+    while (taken.length < count) taken.push(await this.next());
+    return taken;
+  }
+
+  get unread(): number {
+    return this.#unread.length;
+  }
+
+  context(more: Partial<SourceContext> = {}): SourceContext {
+    const log = pino({ level: 'debug' }, { write: (line: string) => this.logged.push(line) });
+    return {
+      accept: this.accept,
+      gateway: 'gw',
+      number: 1,
+      filters: ['#'],
+      clock: { nowMs: () => Date.now() },
+      log,
+      ...more,
+    };
+  }
+}
