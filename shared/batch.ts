@@ -6,13 +6,12 @@
  * cannot be read can still be named in a receipt.
  *
  * Promises: decodeBatch is total: any bytes give a batch or a reason; it never throws, never decompresses or allocates more
- * than its limits, and what it returns could have been observed. encodeBatch writes nothing that decodeBatch would refuse
- * for its form. Never: an identity without a checksum.
+ * than its limits, and what it returns could have been observed. Never: an identity without a checksum.
  */
 
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { decodeBody } from './batch-decode.js';
-import { encodeBody } from './batch-encode.js';
+import { type BatchBody, encodeBody } from './batch-encode.js';
 import { BitReader } from './bits.js';
 import { ByteReader, ByteWriter } from './bytes.js';
 import { crc32 } from './crc32.js';
@@ -80,27 +79,38 @@ export const BATCH_VERSION = 1;
 const MAGIC = Uint8Array.of(0x45, 0x54, 0x42);
 const EPOCH = /^[0-9a-f]{32}$/;
 
+/** Throws RangeError for what cannot be told: a name that is none, a window that is not aligned, more than BATCH_LIMITS. */
 export function encodeBatch(batch: Batch): Uint8Array {
   const { epoch, session, sequence } = batch;
   if (!EPOCH.test(epoch)) throw new RangeError(`not an epoch: ${epoch}`);
   if (!(session >= 1 && sequence >= 1)) throw new RangeError('session and sequence count from 1');
-  const { columns, bits } = encodeBody(batch);
+  if (batch.windows.length > BATCH_LIMITS.maxWindows) throw new RangeError(`over ${BATCH_LIMITS.maxWindows} windows`);
+  return sealBatch(batch, packBody(encodeBody(batch)));
+}
+
+export function packBody({ columns, bits }: BatchBody): Uint8Array {
+  // Level 6 makes it 1 % smaller in twice the time.
   const packed = deflateRawSync(columns, { level: 1 });
-  const header = new ByteWriter(64);
-  header.raw(MAGIC);
-  header.byte(BATCH_VERSION);
-  header.raw(Buffer.from(epoch, 'hex'));
-  header.varint(session);
-  header.varint(sequence);
-  header.uint32(crc32(header.bytes()));
-  const body = new ByteWriter(16 + packed.length + bits.length);
-  body.varint(columns.length);
-  body.varint(packed.length);
-  body.raw(packed);
-  body.raw(bits);
-  header.uint32(crc32(body.bytes()));
-  header.raw(body.bytes());
-  return header.bytes().slice();
+  const content = new ByteWriter(16 + packed.length + bits.length);
+  content.varint(columns.length);
+  content.varint(packed.length);
+  content.raw(packed);
+  content.raw(bits);
+  return content.bytes();
+}
+
+/** Puts a packed body into its envelope. */
+export function sealBatch(identity: BatchIdentity, packed: Uint8Array, version = BATCH_VERSION): Uint8Array {
+  const message = new ByteWriter(64 + packed.length);
+  message.raw(MAGIC);
+  message.byte(version);
+  message.raw(Buffer.from(identity.epoch, 'hex'));
+  message.varint(identity.session);
+  message.varint(identity.sequence);
+  message.uint32(crc32(message.bytes()));
+  message.uint32(crc32(packed));
+  message.raw(packed);
+  return message.bytes();
 }
 
 export function decodeBatch(bytes: Uint8Array, limits: Partial<BatchLimits> = {}): DecodedBatch {

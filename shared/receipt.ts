@@ -11,6 +11,7 @@ import { type DecodedMessage, decodeMessage, epochField } from './message.js';
 
 export const RECEIPT_VERSION = 1;
 
+const MAX_DETAIL = 1000;
 const countFromOne = z.int().min(1);
 
 const receipt = z.object({
@@ -24,7 +25,7 @@ const receipt = z.object({
       /** A BatchReject, or a word of a newer cloud. */
       reason: z.string().min(1).max(64),
       /** For people. */
-      detail: z.string().max(1000),
+      detail: z.string().max(MAX_DETAIL),
     }),
   ),
   timeMs: z.int().min(0),
@@ -32,8 +33,10 @@ const receipt = z.object({
 
 export type Receipt = Readonly<z.infer<typeof receipt>>;
 
+/** Cuts details that are too long. */
 export function encodeReceipt(value: Omit<Receipt, 'v'>): Uint8Array {
-  return Buffer.from(JSON.stringify({ v: RECEIPT_VERSION, ...value }));
+  const rejected = value.rejected.map((reject) => ({ ...reject, detail: reject.detail.slice(0, MAX_DETAIL) }));
+  return Buffer.from(JSON.stringify({ ...value, v: RECEIPT_VERSION, rejected }));
 }
 
 export function decodeReceipt(bytes: Uint8Array): DecodedMessage<Receipt> {

@@ -27,7 +27,7 @@ const status = z.object({
 export type Status = Readonly<z.infer<typeof status>>;
 
 export function encodeStatus(value: Omit<Status, 'v'>): Uint8Array {
-  return Buffer.from(JSON.stringify({ v: STATUS_VERSION, ...value }));
+  return Buffer.from(JSON.stringify({ ...value, v: STATUS_VERSION }));
 }
 
 export function decodeStatus(bytes: Uint8Array): DecodedMessage<Status> {

@@ -2,8 +2,9 @@
  * Exact sums to bits or bytes and back, given n, min and range = max − min as integers at one scale.
  *
  * Of the n values one is min and one is max; the others are told, as s = Σd and q = Σd² over the n − 2 of them, d = x − min.
- * Known bounds make that short: s ≤ (n−2)·range, s²/(n−2) ≤ q ≤ range·s, and q is odd where s is. Where n·range is below
- * 2^25 every term is exact in a double, and s and q are told as numbers below their bounds; else as varints of any length.
+ * Known bounds make that short: s ≤ (n−2)·range, s²/(n−2) ≤ q ≤ range·s, and q is odd where s is (values-codec chooses the
+ * scale so). Where n·range is below 2^25 every term is exact in a double, and s and q are told as numbers below their
+ * bounds; else as varints of any length.
  *
  * Promises: what is read keeps those bounds and is canonical.
  */

@@ -49,12 +49,19 @@ export function kindOf(summary: MetricSummary): number {
 }
 
 /**
- * The least scale at which sums, min, max, first and last are all integers, the values of at most 15 digits; −1 where there
- * is none. The sums alone do not tell it: a hundred times 0.1 is 10, its square sum is 1, and both are integers.
+ * The least scale at which sums, min, max, first and last are integers, the values of at most 15 digits, and Σx² is odd
+ * where Σx is; −1 where there is none.
+ *
+ * The sums alone do not tell it. A hundred times 0.1 is 10, its square sum is 1: both are integers at scale 0, but no sums of
+ * integers, as those are odd together. At the next scale they are even together, whatever the values were.
  */
 function commonScale({ sums, min, max, first, last }: MetricSummary): number {
   const largest = Math.max(-min, max);
-  for (let scale = sums.scale; scale <= MAX_INTEGER_SCALE; scale++) {
+  for (
+    let scale = isOdd(sums.sum) === isOdd(sums.sumSq) ? sums.scale : sums.scale + 1;
+    scale <= MAX_INTEGER_SCALE;
+    scale++
+  ) {
     // A sum with NaN is NaN.
     const all = scaledInteger(min, scale) + scaledInteger(max, scale);
     const both = scaledInteger(first.value, scale) + scaledInteger(last.value, scale);
@@ -62,6 +69,10 @@ function commonScale({ sums, min, max, first, last }: MetricSummary): number {
     if (largest * POWERS[scale]! > MAX_MANTISSA) return -1;
   }
   return -1;
+}
+
+function isOdd(value: bigint): boolean {
+  return (value & 1n) === 1n;
 }
 
 function fitsFloat32({ min, max, first, last }: MetricSummary): boolean {

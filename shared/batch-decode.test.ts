@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict';
+import { deflateRawSync } from 'node:zlib';
+import fc from 'fast-check';
+import t from 'tap';
+import { BATCH_LIMITS, type Batch, decodeBatch, encodeBatch, packBody, sealBatch } from './batch.js';
+import { BATCH_COLUMNS, type BatchColumns, columnsOf } from './batch-columns.js';
+import { encodeBody } from './batch-encode.js';
+import { identity, of, START, small, window } from './batch-sample.js';
+import { ByteReader, ByteWriter } from './bytes.js';
+import { binOf } from './sketch.js';
+import type { MetricSummary } from './summary.js';
+import type { WindowSummary } from './window.js';
+
+const bytes = encodeBatch(small);
+
+function refusal(message: Uint8Array, limits?: Parameters<typeof decodeBatch>[1]) {
+  const decoded = decodeBatch(message, limits);
+  assert.ok(!decoded.ok, 'this was to be refused');
+  return decoded;
+}
+
+t.test('a message that was cut or changed is refused, and never misnamed', async () => {
+  for (let length = 0; length < bytes.length; length++) {
+    const { header } = refusal(bytes.subarray(0, length));
+    if (header !== undefined) assert.deepEqual(header, identity);
+  }
+  for (let i = 0; i < bytes.length * 8; i++) {
+    const changed = bytes.slice();
+    changed[i >> 3]! ^= 1 << (i & 7);
+    const { reason, header } = refusal(changed);
+    assert.equal(reason, i < 24 ? 'not-a-batch' : 'checksum');
+    if (header !== undefined) assert.deepEqual(header, identity);
+  }
+  assert.equal(refusal(Buffer.concat([bytes, Uint8Array.of(0)])).reason, 'checksum');
+});
+
+t.test('any bytes are refused or a batch', async () => {
+  const start = fc.constantFrom(new Uint8Array(), bytes.subarray(0, 4), bytes.subarray(0, 32));
+  fc.assert(
+    fc.property(start, fc.uint8Array({ maxLength: 200 }), (head, tail) => {
+      assert.doesNotMatch(refusal(Buffer.concat([head, tail])).detail, /unreadable/);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+t.test('a newer format is named and told apart, whatever is in it', async () => {
+  const newer = sealBatch(identity, Uint8Array.of(9, 9, 9, 9), 2);
+  const { reason, detail, header } = refusal(newer);
+  assert.equal(reason, 'newer-version');
+  assert.match(detail, /format 2.*reads up to 1.*upgrade/);
+  assert.deepEqual(header, identity);
+  assert.equal(refusal(newer.subarray(0, newer.length - 3)).reason, 'newer-version');
+});
+
+t.test('no bomb goes off', async () => {
+  const zeros = new Uint8Array(64 * 1024 * 1024);
+  const bomb = sealBatch(identity, packBody({ columns: zeros, bits: new Uint8Array() }));
+  assert.ok(bomb.length < 400_000);
+  assert.equal(refusal(bomb).reason, 'too-large');
+  // The same, telling a harmless length.
+  const packed = deflateRawSync(zeros, { level: 1 });
+  const content = new ByteWriter();
+  content.varint(100);
+  content.varint(packed.length);
+  content.raw(packed);
+  const liar = sealBatch(identity, content.bytes());
+  const before = process.memoryUsage().arrayBuffers;
+  const { reason, detail } = refusal(liar);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 8e6);
+  assert.equal(reason, 'corrupt');
+  assert.match(detail, /decompress/);
+});
+
+type Columns = { -readonly [name in keyof BatchColumns<Uint8Array>]: Uint8Array };
+
+/** A batch with a body that no honest writer makes; its checksums are right again. */
+function tampered(batch: Batch, change: (columns: Columns, bits: Uint8Array) => void): Uint8Array {
+  const body = encodeBody(batch);
+  const reader = new ByteReader(body.columns.slice());
+  const lengths = BATCH_COLUMNS.map(() => reader.varint());
+  let next = 0;
+  const columns: Columns = columnsOf(() => reader.raw(lengths[next++]!));
+  const bits = body.bits.slice();
+  change(columns, bits);
+  const writer = new ByteWriter();
+  for (const name of BATCH_COLUMNS) writer.varint(columns[name].length);
+  for (const name of BATCH_COLUMNS) writer.raw(columns[name]);
+  return sealBatch(batch, packBody({ columns: writer.bytes(), bits }));
+}
+
+function varints(...values: number[]): Uint8Array {
+  const writer = new ByteWriter();
+  for (const value of values) writer.varint(value);
+  return writer.bytes();
+}
+
+t.test('absurd counts are refused before there is room for them', async () => {
+  const counts = [START, 1, 1, 2, 1, 1, 1];
+  const absurd = 2 ** 50;
+  const reasons = counts.slice(1).map((_, i) => {
+    const changed = tampered(small, (columns) => {
+      columns.counts = varints(...counts.map((count, at) => (at === i + 1 ? absurd : count)));
+    });
+    return refusal(changed).reason;
+  });
+  // groups, devices, metrics, shapes, windows, ledger
+  assert.deepEqual(reasons, ['invalid', 'invalid', 'too-large', 'invalid', 'too-large', 'too-large']);
+  const within = [1, 1, 2, 1, 9000, 9000];
+  for (let i = 0; i < within.length; i++) {
+    const changed = tampered(small, (columns) => {
+      columns.counts = varints(START, ...within.map((count, at) => (at <= i || at > 3 ? count + 5 : count)));
+    });
+    assert.match(refusal(changed).reason, /corrupt|invalid/);
+  }
+  const shape = tampered(small, (columns) => {
+    columns.shape = varints(absurd, 0);
+  });
+  assert.equal(refusal(shape).reason, 'invalid');
+  const long = packBody({ columns: varints(...BATCH_COLUMNS.map(() => absurd)), bits: new Uint8Array() });
+  assert.equal(refusal(sealBatch(identity, long)).reason, 'corrupt');
+});
+
+t.test('limits are kept', async () => {
+  assert.equal(refusal(bytes, { maxBytes: bytes.length - 1 }).reason, 'too-large');
+  assert.ok(decodeBatch(bytes, { maxBytes: bytes.length }).ok);
+  assert.equal(refusal(bytes, { maxBodyBytes: 50 }).reason, 'too-large');
+  assert.equal(refusal(bytes, { maxWindows: 0 }).reason, 'too-large');
+  const two = encodeBatch({ ...small, windows: [window, { ...window, part: 1 }] });
+  assert.equal(refusal(two, { maxWindows: 1 }).reason, 'too-large');
+  assert.equal(refusal(two, { maxSummaries: 3 }).reason, 'too-large');
+  assert.ok(decodeBatch(two, { maxWindows: 2, maxSummaries: 4 }).ok);
+  assert.deepEqual(refusal(two, { maxSummaries: 3 }).header, identity);
+  const many = Array.from({ length: BATCH_LIMITS.maxWindows + 1 }, (_, part) => ({
+    ...window,
+    metrics: new Map(),
+    part,
+  }));
+  assert.throws(() => encodeBatch({ ...small, windows: many }), RangeError);
+  assert.ok(decodeBatch(encodeBatch({ ...small, windows: many.slice(1) })).ok);
+});
+
+t.test('any body under right checksums is refused or could be', async () => {
+  let ok = 0;
+  const change = fc.record({ column: fc.nat(), at: fc.nat(), value: fc.nat(255) });
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+      const message = tampered(small, (columns, bits) => {
+        const all = [...Object.values(columns), bits, bits, bits].filter(({ length }) => length > 0);
+        for (const { column, at, value } of changes) {
+          const bytes = all[column % all.length]!;
+          bytes[at % bytes.length] = value;
+        }
+      });
+      const decoded = decodeBatch(message);
+      if (!decoded.ok) {
+        assert.match(decoded.reason, /corrupt|invalid|too-large/);
+        assert.doesNotMatch(decoded.detail, /unreadable/);
+        assert.deepEqual(decoded.header, identity);
+        return;
+      }
+      ok++;
+      // What could be can be written, and comes back.
+      assert.deepStrictEqual(decodeBatch(encodeBatch(decoded.batch)), decoded);
+    }),
+    { numRuns: 4000 },
+  );
+  assert.ok(ok > 100, `only ${ok} of them could be read: the test shows little`);
+});
+
+const huge: MetricSummary = {
+  ...of(1e120),
+  min: 1.1e120,
+  max: 1.1e120,
+  sketch: { keys: Int32Array.of(binOf(1.1e120)), counts: Float64Array.of(1) },
+};
+const tooMuch: MetricSummary = { ...of(0, 1e9), sums: { scale: 0, sum: 10n ** 10n, sumSq: 10n ** 20n } };
+
+t.test('what cannot be is refused', async () => {
+  const windowCases: [string, Partial<WindowSummary>, RegExp][] = [
+    ['a length over a day', { lengthMs: 86_400_001, startMs: 0, metrics: new Map() }, /window length/],
+    ['beyond all time', { lengthMs: 1, startMs: 2 ** 44, metrics: new Map() }, /beyond all time/],
+    ['a part over 2^32 − 1', { part: 2 ** 32 }, /part/],
+    ['revision 0', { revision: 0 }, /revision/],
+    ['a revision over 2^32 − 1', { revision: 2 ** 32 }, /revision/],
+    ['no readings', { readings: 0, metrics: new Map() }, /readings/],
+    ['readings over 10^12', { readings: 1e12 + 1 }, /readings/],
+    ['more values than readings', { readings: 3 }, /4 values in 3 readings/],
+    ['a value over 10^120', { metrics: new Map([['m', huge]]) }, /does not count/],
+    ['a time behind the window', { lengthMs: 1000 }, /outside of its window/],
+    ['a sum over n·max', { readings: 1e9, metrics: new Map([['m', tooMuch]]) }, /sums that no values have/],
+  ];
+  for (const [what, part, detail] of windowCases) {
+    const { reason, detail: said } = refusal(encodeBatch({ ...small, windows: [{ ...window, ...part }] }));
+    assert.equal(reason, 'invalid', what);
+    assert.match(said, detail, what);
+  }
+  const twice: [string, Partial<Batch>][] = [
+    ['a window twice', { windows: [window, { ...window, revision: 9 }] }],
+    ['a ledger day twice', { ledger: [small.ledger[0]!, { ...small.ledger[0]!, readings: 9 }] }],
+  ];
+  for (const [what, part] of twice) {
+    const { reason, detail } = refusal(encodeBatch({ ...small, ...part }));
+    assert.deepEqual([reason, detail], ['invalid', what]);
+  }
+});
+
+t.test('what the bytes alone can say, and no writer would, is refused', async () => {
+  const nan = new ByteWriter();
+  nan.float64(Number.NaN);
+  const minusZero = new ByteWriter();
+  minusZero.float64(-0);
+  const cases: [string, RegExp, (columns: Columns) => void][] = [
+    ['a length of 0', /window length/, (columns) => (columns.length = varints(0))],
+    ['NaN', /does not count/, (columns) => columns.float.set(nan.bytes())],
+    ['−0', /does not count/, (columns) => columns.float.set(minusZero.bytes())],
+    ['a control character', /a name that is none/, (columns) => (columns.text[1] = 7)],
+    ['text that is not UTF-8', /UTF-8/, (columns) => (columns.text[1] = 0xff)],
+    ['an endless name', /name of 300 bytes/, (columns) => (columns.textLength = varints(4, 300, 1, 1))],
+    ['no device name', /a name that is none/, (columns) => (columns.textLength = varints(4, 0, 17, 3))],
+    ['an unknown device', /unknown device/, (columns) => (columns.device = varints(2))],
+    ['a device below 0', /unknown device/, (columns) => (columns.device = varints(1))],
+    ['an unknown group', /unknown group/, (columns) => (columns.deviceGroup = varints(1))],
+    ['an unknown shape', /unknown shape/, (columns) => (columns.windowShape = varints(1))],
+    ['a metric twice', /metric twice/, (columns) => (columns.shape = varints(2, 1, 1))],
+    ['an unknown metric', /unknown metric/, (columns) => (columns.shape = varints(2, 0, 2))],
+    ['an unknown kind', /unknown kind/, (columns) => (columns.head[1] = 24)],
+    ['relative to no row', /relative to nothing/, (columns) => (columns.head[0]! |= 0x80)],
+    ['floats relative to a row', /relative to nothing/, (columns) => (columns.head[1]! |= 0x80)],
+    ['the times of no row', /outside of its window/, (columns) => (columns.head[0]! |= 0x40)],
+    ['an unknown unit of time', /unit of time/, (columns) => (columns.time[0] = 3)],
+    [
+      'a summary of nothing',
+      /summary of nothing/,
+      (columns) => {
+        columns.head[0]! &= ~0x20;
+        columns.n = varints(0, 2);
+      },
+    ],
+    ['a scale out of range', /scale out of range/, (columns) => (columns.sum[0] = 3)],
+    ['more than is told', /left over in column part/, (columns) => (columns.part = varints(0, 0))],
+  ];
+  for (const [what, detail, change] of cases) {
+    const { reason, detail: said, header } = refusal(tampered(small, change));
+    assert.match(reason, /corrupt|invalid/, what);
+    assert.match(said, detail, what);
+    assert.deepEqual(header, identity);
+  }
+  const bits = encodeBody(small).bits.slice();
+  const { columns } = encodeBody(small);
+  const longer = sealBatch(identity, packBody({ columns, bits: Buffer.concat([bits, Uint8Array.of(0)]) }));
+  assert.match(refusal(longer).detail, /bits left over/);
+  const shorter = sealBatch(identity, packBody({ columns, bits: bits.subarray(0, -1) }));
+  assert.match(refusal(shorter).detail, /ends too early/);
+});

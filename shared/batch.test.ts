@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import t from 'tap';
+import { batch as anyBatch } from './arbitrary.js';
+import { BATCH_LIMITS, type Batch, decodeBatch, encodeBatch, encodedSizeHint } from './batch.js';
+import { of, small, window } from './batch-sample.js';
+import { BitWriter } from './bits.js';
+import { writeSketch } from './sketch-codec.js';
+import { CALM, LIVELY, typicalBatch, typicalWindows } from './typical.js';
+import type { WindowSummary } from './window.js';
+
+/** Decodes, and insists that it is there. */
+function read(message: Uint8Array): Batch {
+  const decoded = decodeBatch(message);
+  assert.ok(decoded.ok, JSON.stringify(decoded));
+  return decoded.batch;
+}
+
+t.test('any batch comes back bit-equal, in order', async () => {
+  fc.assert(
+    fc.property(anyBatch, (batch) => {
+      const decoded = read(encodeBatch(batch));
+      assert.deepStrictEqual(decoded, batch);
+      const order = ({ windows }: Batch) => windows.map(({ metrics }) => [...metrics.keys()]);
+      assert.deepEqual(order(decoded), order(batch));
+    }),
+    { numRuns: 400 },
+  );
+});
+
+t.test('windows of one device after another come back', async () => {
+  for (const sensors of [CALM, LIVELY]) {
+    const batch = typicalBatch(typicalWindows({ sensors, devices: 7, minutes: 9 }));
+    assert.deepStrictEqual(read(encodeBatch(batch)), batch);
+  }
+  assert.deepStrictEqual(read(encodeBatch({ ...small, windows: [], ledger: [] })), {
+    ...small,
+    windows: [],
+    ledger: [],
+  });
+});
+
+t.test('names that objects have are names like any other', async () => {
+  const metrics = new Map(['__proto__', 'constructor', 'toString'].map((name) => [name, of(1, 2)]));
+  const batch = { ...small, windows: [{ ...window, group: '__proto__', device: '__proto__', metrics }] };
+  assert.deepStrictEqual(read(encodeBatch(batch)), batch);
+});
+
+t.test('typical batches are small', async (t) => {
+  for (const [what, sensors, minutes, most, mostSketch] of [
+    ['calm, 100 devices', CALM, 1, 8.5, 1.2],
+    ['calm, backlog of 10 devices', CALM, 10, 7.5, 1.2],
+    ['lively, 100 devices', LIVELY, 1, 20, 9],
+    ['lively, backlog of 10 devices', LIVELY, 10, 19, 9],
+  ] as const) {
+    const windows = typicalWindows({ sensors, devices: 100 / minutes, minutes });
+    const summaries = windows.flatMap(({ metrics }) => [...metrics.values()]);
+    const each = encodeBatch(typicalBatch(windows)).length / summaries.length;
+    const bits = new BitWriter();
+    for (const summary of summaries) writeSketch(bits, summary);
+    const sketch = bits.bytes().length / summaries.length;
+    const bins = summaries.reduce((total, { sketch }) => total + sketch.keys.length, 0) / summaries.length;
+    t.comment(
+      `${what}: ${each.toFixed(2)} bytes a summary, ${(each - sketch).toFixed(2)} without its sketch of ${bins.toFixed(1)} bins`,
+    );
+    assert.ok(each <= most && sketch <= mostSketch, `${each}, ${sketch}`);
+    assert.ok(each <= (sensors === CALM ? 8.5 : 24) && (sensors === CALM ? each - sketch <= 8 : bins > 14));
+  }
+});
+
+t.test('speed', async (t) => {
+  for (const [what, sensors] of [['calm', CALM] as const, ['lively', LIVELY] as const]) {
+    const batch = typicalBatch(typicalWindows({ sensors, devices: 100 }));
+    const message = encodeBatch(batch);
+    const nanoseconds = (work: () => void) => {
+      for (let i = 0; i < 40; i++) work();
+      const began = process.cpuUsage();
+      for (let i = 0; i < 40; i++) work();
+      const { user, system } = process.cpuUsage(began);
+      return Math.round(((user + system) * 1000) / 40 / 500);
+    };
+    const [encode, decode] = [nanoseconds(() => encodeBatch(batch)), nanoseconds(() => decodeBatch(message))];
+    t.comment(`${what}: ${encode} ns to encode a summary, ${decode} ns to decode it`);
+    // Not a benchmark: only what an accident in a hot path would break.
+    assert.ok(encode < 20_000 && decode < 20_000);
+  }
+});
+
+t.test('the size hint is kept', async () => {
+  const total = (windows: readonly WindowSummary[]) =>
+    windows.reduce((sum, window) => sum + encodedSizeHint(window), 0);
+  fc.assert(
+    fc.property(anyBatch, (batch) => {
+      const { windows } = batch;
+      assert.ok(encodeBatch({ ...batch, ledger: [] }).length <= total(windows) + 256);
+    }),
+    { numRuns: 200 },
+  );
+  // Metrics jump between extremes: remembering the row before does not help, and must not cost.
+  const far = Array.from({ length: 300 }, (_, i) => ({
+    ...window,
+    device: `sensor ${i}`,
+    metrics: new Map([['jump', of(i % 2 === 0 ? -1e15 : 1e15, 1e15 - i)]]),
+  }));
+  assert.ok(encodeBatch({ ...small, windows: far, ledger: [] }).length <= total(far) + 256);
+});
+
+t.test('what cannot be told is refused by the writer', async () => {
+  const cases: [string, Partial<Batch>][] = [
+    ['an epoch in capitals', { epoch: small.epoch.toUpperCase() }],
+    ['session 0', { session: 0 }],
+    ['sequence 0', { sequence: 0 }],
+    ['a window that is not aligned', { windows: [{ ...window, startMs: window.startMs + 1 }] }],
+    ['a ledger entry within a day', { ledger: [{ ...small.ledger[0]!, dayMs: 1 }] }],
+    ['no device name', { windows: [{ ...window, device: '' }] }],
+    ['a name too long', { windows: [{ ...window, device: 'ä'.repeat(129) }] }],
+    ['a control character', { windows: [{ ...window, group: 'a\u0085b' }] }],
+    ['too many windows', { windows: Array<WindowSummary>(BATCH_LIMITS.maxWindows + 1).fill(window) }],
+    ['half a character', { windows: [{ ...window, metrics: new Map([['\ud83c', of(1)]]) }] }],
+  ];
+  for (const [what, part] of cases) assert.throws(() => encodeBatch({ ...small, ...part }), RangeError, what);
+  assert.deepStrictEqual(read(encodeBatch(small)), small, 'and the next batch is none the worse for it');
+});
