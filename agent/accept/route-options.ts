@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { byteSizeBetween, duration } from '../../shared/config.js';
-import { MAX_NAME_BYTES } from '../../shared/name.js';
+import { isName, MAX_NAME_BYTES } from '../../shared/name.js';
 import { parseZone } from './calendar.js';
 import { fieldProblem } from './field.js';
 import { routeProblems } from './route-problems.js';
@@ -66,7 +66,7 @@ const timeObject = z.strictObject({
     ),
 });
 
-const metricName = z.string().min(1).max(MAX_NAME_BYTES);
+const metricName = z.string().refine(isName, 'a short name without control characters');
 
 const metricsObject = z.strictObject({
   from: z.string().min(1).optional().describe('Only what is in this object; names are then relative to it.'),
