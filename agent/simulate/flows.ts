@@ -7,7 +7,7 @@
 import { type DayCurve, type Fleet, levelAt, type SensorMessage, type SensorMoment } from './fleet.js';
 import { between, type Random, randomOf } from './random.js';
 
-const PROBES = ['probe-core', 'probe-dmz', 'probe-lab'] as const;
+const PROBES = ['probe-core', 'probe-dmz'] as const;
 const SERVICES = [
   { port: 443, protocol: 6 },
   { port: 53, protocol: 17 },

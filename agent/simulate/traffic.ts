@@ -3,7 +3,7 @@
 import { clamp, type DayCurve, type Fleet, levelAt, numbered, type SensorMessage, type SensorMoment } from './fleet.js';
 import { bell, between, randomOf } from './random.js';
 
-const ZONES = ['downtown', 'harbour', 'airport', 'north', 'riverside'] as const;
+const ZONES = ['downtown', 'harbour', 'airport', 'north'] as const;
 
 /** Share of a road's capacity in use. */
 const LOAD: DayCurve = [
