@@ -158,5 +158,7 @@ t.test('a quantile is within 1 % of the value of that rank', async () => {
     ),
     { numRuns: 500 },
   );
+  // Where q·(n − 1) is whole, the double product is that whole number: 0.95 and 0.99 are near enough to what they stand for.
+  fc.assert(fc.property(fc.nat(2 ** 31 - 1), (k) => 0.95 * (20 * k) === 19 * k && 0.99 * (100 * k) === 99 * k));
   assert.throws(() => quantileOf(sketchOf([]), 0.5), RangeError);
 });

@@ -2,9 +2,9 @@
  * A signed quantile sketch: integer counts in logarithmic bins. Merging adds counts, so it is exactly associative and
  * commutative, and a quantile is within RELATIVE_ERROR of the true one, whatever the distribution.
  *
- * Bins: |x| = 2^e·(1 + s) falls into bin 35·e + ⌊6s³ − 21s² + 50s⌋: 35 bins an octave, a cubic in place of the logarithm
- * (Masson, Rim, Lee: DDSketch), so plain arithmetic on the bits of the double gives the same bins on every platform. The
- * cubic rises by at least (10/7)·35·ds/(1+s), so no bin is wider than 0.02 in ln x; docs/exact-numbers.md has the proof.
+ * Bins: |x| = 2^e·(1 + s) falls into bin 35·e + ⌊f(s)⌋ with f(s) = 6s³ − 21s² + 50s: 35 bins an octave, a cubic in place
+ * of the logarithm (Masson, Rim, Lee: DDSketch), so plain arithmetic on the bits of the double gives the same bins on every
+ * platform. f′(s)·(1 + s) = 50 + 18s·(s − 2/3)² ≥ 50, so no bin is wider than 1/50 in ln x. More in docs/exact-numbers.md.
  *
  * Keys are one integer order over all values: bin i of a positive value is i + 16384, zero is 0, of a negative −(i + 16384).
  * Never: a logarithm, a collapsed bin, a count that is not an integer.
