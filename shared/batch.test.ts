@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
 import { batch as anyBatch } from './arbitrary.js';
 import { BATCH_LIMITS, type Batch, decodeBatch, encodeBatch, encodedSizeHint } from './batch.js';
+import { BATCH_COLUMNS } from './batch-columns.js';
+import { encodeBody } from './batch-encode.js';
 import { of, small, window } from './batch-sample.js';
 import { BitWriter } from './bits.js';
+import { ByteReader } from './bytes.js';
 import { writeSketch } from './sketch-codec.js';
 import { CALM, LIVELY, typicalBatch, typicalWindows } from './typical.js';
 import type { WindowSummary } from './window.js';
@@ -121,3 +125,39 @@ t.test('what cannot be told is refused by the writer', async () => {
   for (const [what, part] of cases) assert.throws(() => encodeBatch({ ...small, ...part }), RangeError, what);
   assert.deepStrictEqual(read(encodeBatch(small)), small, 'and the next batch is none the worse for it');
 });
+
+t.test('the example in docs/wire-format.md is what it says', async () => {
+  const page = readFileSync(new URL('../../docs/wire-format.md', import.meta.url), 'utf8');
+  const message = Buffer.from(between(page, '```hex\n', '```').replaceAll(/\s/g, ''), 'hex');
+  const expected = fromJson(between(page, '```json batch\n', '```'));
+  assert.deepStrictEqual(read(message), expected);
+  const { columns, bits } = encodeBody(expected);
+  const example = page.slice(page.indexOf('## An example'));
+  const hex = (bytes: Uint8Array) =>
+    Buffer.from(bytes)
+      .toString('hex')
+      .replaceAll(/..(?=.)/g, '$& ');
+  const reader = new ByteReader(columns);
+  const lengths = BATCH_COLUMNS.map(() => reader.varint());
+  for (const [index, name] of BATCH_COLUMNS.entries()) {
+    assert.ok(example.includes(`| ${name} | \`${hex(reader.raw(lengths[index]!))}\` |`), name);
+  }
+  const told = [...example.matchAll(/^\| `([01]+)` \|/gm)].map((match) => match[1]).join('');
+  assert.equal(told.padEnd(bits.length * 8, '0'), [...bits].map((byte) => byte.toString(2).padStart(8, '0')).join(''));
+  assert.ok(example.includes(`The bits are \`${hex(bits)}\``));
+});
+
+function between(text: string, start: string, end: string): string {
+  const from = text.indexOf(start);
+  assert.ok(from >= 0, `${start} is on the page`);
+  return text.slice(from + start.length, text.indexOf(end, from + start.length));
+}
+
+function fromJson(text: string): Batch {
+  return JSON.parse(text, (key, value) => {
+    if (key === 'sum' || key === 'sumSq') return BigInt(value);
+    if (key === 'keys') return Int32Array.from(value);
+    if (key === 'counts') return Float64Array.from(value);
+    return key === 'metrics' ? new Map(Object.entries(value)) : value;
+  });
+}

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
 import { decodeReceipt, encodeReceipt, type Receipt } from './receipt.js';
@@ -84,4 +85,10 @@ t.test('a long detail is cut, so that the receipt can be read', async () => {
   const decoded = decodeReceipt(long);
   assert.ok(decoded.ok);
   assert.equal(decoded.value.rejected[0]?.detail.length, 1000);
+});
+
+t.test('the example in docs/wire-format.md can be read', async () => {
+  const page = readFileSync(new URL('../../docs/wire-format.md', import.meta.url), 'utf8');
+  const text = /```json receipt\n([^`]*)```/.exec(page)?.[1] ?? '';
+  assert.deepEqual(decodeReceipt(Buffer.from(text)), { ok: true, value: JSON.parse(text) });
 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
 import { decodeStatus, encodeStatus, type Status } from './status.js';
@@ -63,4 +64,10 @@ t.test('any bytes are a status or a reason', async () => {
       (bytes) => !decodeStatus(bytes).ok,
     ),
   );
+});
+
+t.test('the example in docs/wire-format.md can be read', async () => {
+  const page = readFileSync(new URL('../../docs/wire-format.md', import.meta.url), 'utf8');
+  const text = /```json status\n([^`]*)```/.exec(page)?.[1] ?? '';
+  assert.deepEqual(decodeStatus(Buffer.from(text)), { ok: true, value: JSON.parse(text) });
 });
