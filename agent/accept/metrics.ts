@@ -118,7 +118,7 @@ function compileAll(from: string | undefined, except: readonly string[], setting
   }
 
   function learn(parent: Known, key: string): Known {
-    const name = parent.name === '' ? key : `${parent.name}.${key}`;
+    const name = parent === root ? key : `${parent.name}.${key}`;
     const field: Known = {
       name,
       use: allowedName(name, maxNameBytes) ? 'metric' : 'bad-name',

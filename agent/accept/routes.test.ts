@@ -103,6 +103,7 @@ t.test('every numeric field', async (t) => {
   t.strictSame(metrics({ device: 'id', id: '{seq}', time: ['ts', 'time'] }, { id: 1, seq: 2, ts: 3, time: 4, v: 5 }), {
     v: 5,
   });
+  t.strictSame(metrics({}, { a: 1, '': { a: 2 } }), { a: 1, '.a': 2 }, 'the empty name is a name too');
   t.strictSame(metrics({}, '{"__proto__":1,"constructor":{"name":2},"toString":3}'), {
     ['__proto__']: 1,
     'constructor.name': 2,
