@@ -72,9 +72,13 @@ export class Consolidator {
     }
   }
 
-  /** Waits for what is being committed, and sends the receipts that are due. Idempotent. */
-  async stop(): Promise<void> {
-    await this.#queue.idle();
+  /** Sends the receipts that are due. */
+  flush(): void {
     this.#receipts.flush();
+  }
+
+  /** Resolves once nothing is being committed. */
+  idle(): Promise<void> {
+    return this.#queue.idle();
   }
 }

@@ -1,0 +1,161 @@
+/**
+ * One connection to the broker, from CONNECT to the end. A new client each time, so that nothing of a failed one lives on.
+ *
+ * Promises: a message is acknowledged (PUBACK) only after its `accept` resolved; where it rejects, the connection ends
+ * without, and the broker sends the message again. One message at a time: the broker's own queue is the backlog.
+ */
+import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
+import { EdgetallyError } from '../../shared/errors.js';
+import { TOPIC_ROOT } from '../../shared/topics.js';
+import type { Log } from '../log.js';
+import type { MqttOptions } from './options.js';
+
+export interface IncomingMessage {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly retained: boolean;
+}
+
+export interface ConnectionHandlers {
+  /** Resolves once the message is durable. */
+  accept(message: IncomingMessage): Promise<void>;
+  /** Connected: receipts may go. Batches that the broker kept may come at once. */
+  connected(client: MqttClient): void;
+  /** Subscribed. */
+  up(): void;
+}
+
+export interface ConnectionEnd {
+  readonly error: Error | undefined;
+  /** The broker does not have the MQTT version that was tried. */
+  readonly unsupportedVersion: boolean;
+  /** Another client came with our client id. */
+  readonly takenOver: boolean;
+}
+
+const BATCHES = `${TOPIC_ROOT}/+/up/batch`;
+const STATUSES = `${TOPIC_ROOT}/+/up/status`;
+
+/** Batches that may wait here for their turn; the others of a share group can have the rest. */
+const RECEIVE_MAXIMUM = 16;
+
+/** CONNACK: MQTT 3.1.1 §3.2.2.3, MQTT 5 §3.2.2.2. */
+const UNACCEPTABLE_VERSION = new Set([1, 132]);
+const NOT_AUTHORIZED = new Set([4, 5, 134, 135]);
+/** DISCONNECT: session taken over (MQTT 5 §3.14.2.1). */
+const TAKEN_OVER = 142;
+
+/** Resolves when the connection is over, for whatever reason; never rejects. */
+export function runConnection(
+  options: MqttOptions,
+  protocolVersion: 4 | 5,
+  tls: Partial<IClientOptions>,
+  handlers: ConnectionHandlers,
+  log: Log,
+  signal: AbortSignal,
+): Promise<ConnectionEnd> {
+  return new Promise((resolve) => {
+    const client = mqtt.connect(options.url, connectOptions(options, protocolVersion, tls));
+    const end = { error: undefined as Error | undefined, unsupportedVersion: false, takenOver: false };
+    const fail = (error: Error) => {
+      end.error ??= error;
+      client.end(true);
+    };
+    const abort = () => client.end(true);
+    signal.addEventListener('abort', abort, { once: true });
+    acknowledgeAfter(client, handlers, fail);
+    client.on('connect', (connack) => {
+      handlers.connected(client);
+      subscribe(client, connack, options, protocolVersion, log).then(handlers.up, fail);
+    });
+    client.on('disconnect', ({ reasonCode }) => {
+      end.takenOver = reasonCode === TAKEN_OVER;
+    });
+    client.on('error', (error: Error & { code?: unknown }) => {
+      const code = typeof error.code === 'number' ? error.code : 0;
+      end.unsupportedVersion ||= !client.connected && UNACCEPTABLE_VERSION.has(code);
+      fail(NOT_AUTHORIZED.has(code) ? refusedBy(options.url, error) : error);
+    });
+    client.on('close', () => {
+      signal.removeEventListener('abort', abort);
+      client.end(true);
+      resolve(end);
+    });
+  });
+}
+
+function connectOptions(options: MqttOptions, protocolVersion: 4 | 5, tls: Partial<IClientOptions>): IClientOptions {
+  const { clientId, username, password, connectTimeout, sessionExpiry, url } = options;
+  return {
+    ...tls,
+    // AWS takes MQTT on 443 where the client asks for it.
+    ...(new URL(url).port === '443' && { ALPNProtocols: ['x-amzn-mqtt-ca'] }),
+    clientId,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    protocolVersion,
+    clean: false,
+    ...(protocolVersion === 5 && {
+      properties: { sessionExpiryInterval: Math.floor(sessionExpiry / 1000), receiveMaximum: RECEIVE_MAXIMUM },
+    }),
+    connectTimeout,
+    keepalive: 30,
+    reconnectPeriod: 0,
+    resubscribe: false,
+    queueQoSZero: false,
+  };
+}
+
+/** mqtt.js acknowledges when handleMessage calls back, and reads the next message then; a `message` listener cannot wait. */
+function acknowledgeAfter(client: MqttClient, handlers: ConnectionHandlers, fail: (error: Error) => void): void {
+  client.handleMessage = (packet, done) => {
+    const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
+    handlers.accept({ topic: packet.topic.toString(), payload, retained: packet.retain }).then(() => {
+      // After the end nobody waits for a PUBACK; the broker sends the message again, which changes nothing.
+      if (client.connected) done();
+    }, fail);
+  };
+}
+
+async function subscribe(
+  client: MqttClient,
+  connack: IConnackPacket,
+  options: MqttOptions,
+  protocolVersion: 4 | 5,
+  log: Log,
+): Promise<void> {
+  const shared = options.shareGroup === undefined ? undefined : `$share/${options.shareGroup}/${BATCHES}`;
+  const known =
+    protocolVersion === 5 ? connack.properties?.sharedSubscriptionAvailable !== false : options.protocol === '3.1.1';
+  const topic = shared !== undefined && known ? shared : BATCHES;
+  if (shared !== undefined && topic !== shared) {
+    log.warn('the broker may not have shared subscriptions: every process gets every batch, which does no harm');
+  }
+  // What an earlier process of this name asked for in another way would send every batch twice.
+  const other = topic === BATCHES ? shared : BATCHES;
+  if (connack.sessionPresent && other !== undefined) await client.unsubscribeAsync(other).catch(() => undefined);
+  await subscribeTo(client, topic, log);
+  await subscribeTo(client, STATUSES, log).catch((error: Error) => {
+    if (!client.connected) throw error;
+    log.error({ err: error }, `no statuses will come: ${error.message}`);
+  });
+}
+
+async function subscribeTo(client: MqttClient, topic: string, log: Log): Promise<void> {
+  try {
+    const [granted] = await client.subscribeAsync(topic, { qos: 1 });
+    if (granted?.qos === 0)
+      log.warn({ topic }, 'the broker grants QoS 0 only: a batch lost on its way is sent again later');
+  } catch (cause) {
+    if (!client.connected) throw cause;
+    const why = (cause as Error).message;
+    throw new EdgetallyError('link-unauthorized', `the broker refused the subscription to ${topic}: ${why}`, {
+      cause,
+      hint: 'Allow this client to subscribe to, and receive, that topic in the broker’s policy.',
+    });
+  }
+}
+
+function refusedBy(url: string, cause: Error): EdgetallyError {
+  return new EdgetallyError('link-unauthorized', `${new URL(url).host} refused us: ${cause.message}`, { cause });
+}

@@ -1,0 +1,204 @@
+/**
+ * The long-running consumer: one connection after the other, until it is stopped. It never gives up for a fault that may
+ * pass; the wait between attempts is random and grows (full jitter).
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MqttClient } from 'mqtt';
+import { EdgetallyError } from '../../shared/errors.js';
+import type { Log } from '../log.js';
+import { type ConnectionEnd, type IncomingMessage, runConnection } from './connection.js';
+import type { MqttOptions } from './options.js';
+import { explainLoss, readCredentials } from './tls.js';
+
+export interface ConsumerOptions {
+  readonly mqtt: MqttOptions;
+  /** Resolves once the message is durable; only then is it acknowledged. */
+  readonly accept: (message: IncomingMessage) => Promise<void>;
+  readonly log: Log;
+  readonly now: () => number;
+  readonly random?: () => number;
+}
+
+export interface ConsumerState {
+  readonly state: 'up' | 'down';
+  /** Why it is down. */
+  readonly problem: string | undefined;
+  readonly protocol: '5' | '3.1.1';
+  readonly connects: number;
+}
+
+interface End extends ConnectionEnd {
+  readonly doubts: readonly EdgetallyError[];
+}
+
+/** A connection that held this long was a good one. */
+const STEADY_MS = 30_000;
+/** Connections cut short in a row that are no chance any more. */
+const SUSPICIOUS = 3;
+const GENTLE_END_MS = 1000;
+/** Attempts before the other MQTT version is tried, where the broker just hangs up. */
+const SILENT_ATTEMPTS = 2;
+
+export class Consumer {
+  readonly #options: ConsumerOptions;
+  readonly #stopping = new AbortController();
+  readonly #aborted: Promise<void>;
+  #client: MqttClient | undefined;
+  #running: Promise<void> | undefined;
+  #accepting: Promise<void> = Promise.resolve();
+  #firstUp: (() => void) | undefined;
+  #protocol: 4 | 5;
+  #problem: string | undefined;
+  #connects = 0;
+  #failures = 0;
+  /** Connections in a row that the broker took, and that ended soon and without a reason. */
+  #cutShort = 0;
+  #versionRefused = false;
+  #up = false;
+  #ending = false;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    this.#protocol = options.mqtt.protocol === '3.1.1' ? 4 : 5;
+    this.#aborted = new Promise((resolve) => {
+      this.#stopping.signal.addEventListener('abort', () => resolve());
+    });
+  }
+
+  get state(): ConsumerState {
+    return {
+      state: this.#up ? 'up' : 'down',
+      problem: this.#problem,
+      protocol: this.#protocol === 5 ? '5' : '3.1.1',
+      connects: this.#connects,
+    };
+  }
+
+  /** Certificate files that cannot be used are worth an error at once; everything later is waited for. */
+  start(): void {
+    readCredentials(this.#options.mqtt, this.#options.now());
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves when the first subscription stands, or the consumer stops. */
+  async untilUp(): Promise<void> {
+    if (this.#up || this.#stopping.signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      this.#firstUp = resolve;
+    });
+  }
+
+  /** QoS 0; does nothing while the link is down. */
+  send(topic: string, payload: Uint8Array): void {
+    if (!this.#client?.connected) return;
+    this.#client.publish(topic, Buffer.from(payload), { qos: 0 }, (error) => {
+      if (error) this.#options.log.debug({ topic, err: error }, 'not sent');
+    });
+  }
+
+  /** Lets what was sent go out, then ends the connection. Idempotent. */
+  async stop(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    this.#ending = true;
+    const gentle = client?.endAsync(false).catch(() => undefined);
+    await Promise.race([gentle, sleep(GENTLE_END_MS, undefined, { ref: false })]);
+    this.#stopping.abort();
+    this.#firstUp?.();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const startedMs = performance.now();
+      const end = await this.#connectOnce();
+      const steady = performance.now() - startedMs > STEADY_MS;
+      const refused = end.error instanceof EdgetallyError;
+      this.#cutShort = this.#client !== undefined && !steady && !refused ? this.#cutShort + 1 : 0;
+      if (steady) this.#failures = 0;
+      this.#client = undefined;
+      this.#up = false;
+      if (signal.aborted || this.#ending) return;
+      const wait = this.#afterEnd(end);
+      // A message that still waits for its commit would come again on each new connection, and be held each time.
+      await Promise.race([this.#accepting.catch(() => undefined), this.#aborted]);
+      await sleep(wait, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #connectOnce(): Promise<End> {
+    const { mqtt, accept, log, now } = this.#options;
+    let doubts: readonly EdgetallyError[] = [];
+    const connected = (client: MqttClient) => {
+      this.#client = client;
+    };
+    const up = () => {
+      if (this.#client?.connected !== true) return;
+      this.#up = true;
+      this.#connects++;
+      this.#problem = undefined;
+      log.info({ url: mqtt.url, protocol: this.state.protocol }, 'link up');
+      this.#firstUp?.();
+    };
+    try {
+      const credentials = readCredentials(mqtt, now());
+      doubts = credentials.doubts;
+      const handlers = {
+        accept: (message: IncomingMessage) => {
+          this.#accepting = accept(message);
+          return this.#accepting;
+        },
+        connected,
+        up,
+      };
+      const end = await runConnection(mqtt, this.#protocol, credentials.tls, handlers, log, this.#stopping.signal);
+      return { ...end, doubts };
+    } catch (error) {
+      return { error: error as Error, unsupportedVersion: false, takenOver: false, doubts };
+    }
+  }
+
+  /** True where there is nothing to wait for. */
+  #changeProtocol(end: ConnectionEnd): boolean {
+    if (end.unsupportedVersion) {
+      this.#protocol = this.#protocol === 5 ? 4 : 5;
+      const first = !this.#versionRefused;
+      this.#versionRefused = true;
+      if (first) this.#options.log.info({ protocol: this.state.protocol }, 'the broker asks for this MQTT version');
+      return first;
+    }
+    // Some brokers just hang up. A version that once worked is the right one, whatever their silence may mean now.
+    if (end.error === undefined && this.#connects === 0 && !this.#versionRefused) {
+      if (this.#failures % SILENT_ATTEMPTS === 0) this.#protocol = this.#protocol === 5 ? 4 : 5;
+    }
+    return false;
+  }
+
+  /** Says what happened, and how long to wait. */
+  #afterEnd(end: End): number {
+    const { mqtt, log, random = Math.random } = this.#options;
+    this.#failures++;
+    if (mqtt.protocol === 'auto' && this.#changeProtocol(end)) return 0;
+    const error = this.#explain(end);
+    const problem = `${error.message}. ${error.hint}`;
+    // The same complaint again and again helps nobody.
+    if (problem !== this.#problem) log[error.code === 'link-lost' ? 'warn' : 'error']({ code: error.code }, problem);
+    this.#problem = problem;
+    const grown =
+      error.code === 'session-taken-over' ? mqtt.maxBackoff : mqtt.minBackoff * 2 ** Math.min(this.#failures, 20);
+    const ceiling = Math.min(mqtt.maxBackoff, grown);
+    return mqtt.minBackoff + random() * Math.max(0, ceiling - mqtt.minBackoff);
+  }
+
+  #explain(end: End): EdgetallyError {
+    const { url, clientId } = this.#options.mqtt;
+    // Brokers before MQTT 5 (and some with it) do not say that somebody else took the session over.
+    const suspected = !end.takenOver && this.#cutShort >= SUSPICIOUS;
+    if (!end.takenOver && !suspected) return explainLoss(end.error, url, end.doubts);
+    const who = `another client ${suspected ? 'seems to connect' : 'connected'} as ${JSON.stringify(clientId)}`;
+    return new EdgetallyError('session-taken-over', who, {
+      hint: 'Give each process a client id of its own (mqtt.clientId).',
+    });
+  }
+}

@@ -1,0 +1,108 @@
+/** The command line of the cloud side: run, report, gateways. */
+import { Command, Option } from 'commander';
+import { pino } from 'pino';
+import { EdgetallyError } from '../shared/errors.js';
+import { VERSION } from '../shared/version.js';
+import { readConfig } from './config.js';
+import { formatReport } from './report/formats.js';
+import { formatGateways, listGateways } from './report/gateways.js';
+import { FORMATS, type Format, GROUP_KEYS, parseQuery, type ReportArguments } from './report/query.js';
+import { runReport } from './report/report.js';
+import { Service } from './service.js';
+import { openSqliteReader } from './store/sqlite-store.js';
+import type { SnapshotStore } from './store/store.js';
+
+interface DatabaseOptions {
+  readonly database?: string;
+  readonly config?: string;
+}
+
+const DATABASE = new Option('--database <file>', 'the database of the cloud side');
+const CONFIG = new Option('--config <file>', 'the configuration of the cloud side').env('EDGETALLY_CLOUD_CONFIG');
+const FORMAT = new Option('--format <format>', 'how to print').choices([...FORMATS]).default('table');
+
+const program = new Command('edgetally-cloud')
+  .description('The cloud side of Edgetally: takes batches from gateways, and reports.')
+  .version(VERSION)
+  .showHelpAfterError('(--help lists the options)');
+
+program
+  .command('run')
+  .description('take batches from the broker until SIGTERM or SIGINT')
+  .addOption(CONFIG)
+  .action(async ({ config }: DatabaseOptions) => run(config));
+
+program
+  .command('report')
+  .description('statistics over what was committed; a window belongs to the time it starts in')
+  .addOption(DATABASE)
+  .addOption(CONFIG)
+  .option('--from <time>', 'from there on: 2026-07-01, 2026-07-01T14:30, 2026-07-01T12:30:00Z, 24h or 7d ago')
+  .option('--to <time>', 'up to there, which is not part of it')
+  .option('--group-by <keys>', `some of ${GROUP_KEYS.join(', ')}, or all; the metric is always a key`, 'device')
+  .option('--metrics <names>', 'only these metrics, separated by commas')
+  .option('--gateway <name>', 'only this gateway')
+  .option('--group <name>', 'only this group')
+  .option('--device <name>', 'only devices of this name')
+  .option('--tz <zone>', 'time zone of days, hours and local times', 'UTC')
+  .addOption(FORMAT)
+  .action(async (options: ReportArguments & DatabaseOptions & { format: Format }) => {
+    const query = parseQuery(options, Date.now());
+    await withDatabase(options, async (store) => {
+      const report = await runReport(store, query);
+      for (const note of report.notes) console.error(`note: ${note}`);
+      return formatReport(report, options.format);
+    });
+  });
+
+program
+  .command('gateways')
+  .description('which gateways there are, and how they are doing')
+  .addOption(DATABASE)
+  .addOption(CONFIG)
+  .addOption(FORMAT)
+  .action(async (options: DatabaseOptions & { format: Format }) => {
+    const nowMs = Date.now();
+    await withDatabase(options, async (store) =>
+      formatGateways(await listGateways(store, nowMs), options.format, nowMs),
+    );
+  });
+
+async function run(path: string | undefined): Promise<void> {
+  if (path === undefined) throw new EdgetallyError('usage', 'run needs --config FILE');
+  const config = readConfig(path, process.env);
+  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const service = new Service(config, log, Date.now);
+  const stop = (signal: NodeJS.Signals) => {
+    log.info({ signal }, 'stopping');
+    service.stop().catch(fail);
+  };
+  process.on('SIGTERM', stop).on('SIGINT', stop);
+  await service.start();
+  if (service.state.consumer.state === 'up') log.info({ database: config.database, url: config.mqtt.url }, 'ready');
+}
+
+/** Reads beside the process that writes; prints what `work` returns. */
+async function withDatabase(options: DatabaseOptions, work: (store: SnapshotStore) => Promise<string>): Promise<void> {
+  const path = options.database ?? (options.config && readConfig(options.config, process.env).database);
+  if (path === undefined) throw new EdgetallyError('usage', 'which database? Give --database FILE or --config FILE');
+  const store = openSqliteReader(path);
+  try {
+    process.stdout.write(await work(store));
+  } finally {
+    await store.close();
+  }
+}
+
+function fail(error: unknown): void {
+  process.exitCode = error instanceof EdgetallyError && error.code === 'usage' ? 2 : 1;
+  if (!(error instanceof EdgetallyError)) console.error(error);
+  else console.error(`edgetally-cloud: ${error.message}\n  ${error.hint}`);
+}
+
+// `report | head` ends early; that is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+await program.parseAsync().catch(fail);
