@@ -21,7 +21,7 @@ export interface BlockSizes {
   readonly maxBytes: number;
 }
 
-export const BLOCK_SIZES: BlockSizes = { targetBytes: 64 * 1024, maxBytes: 1024 * 1024 };
+export const BLOCK_SIZES: BlockSizes = { targetBytes: 64 * 1024, maxBytes: 256 * 1024 };
 
 const NEWLINE = 10;
 

@@ -18,69 +18,88 @@ export interface CsvRow {
 
 /** `columns` is how many cells a row has; 0 where that is not known yet. Empty lines are no rows. */
 export function csvRows(text: string, grammar: CsvGrammar, columns: number): CsvRow[] {
-  if (!text.includes(grammar.quote)) return splitRows(text, 0, grammar.delimiter);
-  const lines = text.split('\n');
-  const parsed = quotedRows(text, grammar);
-  if (parsed === undefined) return lines.flatMap((line, index) => lineRows(line, index, grammar));
-  return parsed.flatMap((row) => {
-    const fits = columns === 0 || row.cells.length === columns;
-    if (row.lastLine === row.line || fits) return [row];
-    // A quote that was never closed has taken the lines after its own.
-    return lines.slice(row.line, row.lastLine + 1).flatMap((line, index) => lineRows(line, row.line + index, grammar));
-  });
+  const lines = text.split('\n').map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line));
+  if (!text.includes(grammar.quote)) return lines.flatMap((line, index) => plainRow(line, index, grammar));
+  return strictRows(text, grammar, columns) ?? salvagedRows(lines, grammar, columns);
 }
 
-function splitRows(text: string, firstLine: number, delimiter: string): CsvRow[] {
-  const rows: CsvRow[] = [];
-  for (const [index, line] of text.split('\n').entries()) {
-    const plain = line.endsWith('\r') ? line.slice(0, -1) : line;
-    if (plain.trim() !== '') rows.push({ line: firstLine + index, cells: plain.split(delimiter) });
-  }
-  return rows;
+function plainRow(line: string, index: number, { delimiter }: CsvGrammar): CsvRow[] {
+  return line.trim() === '' ? [] : [{ line: index, cells: line.split(delimiter) }];
 }
 
-function lineRows(line: string, index: number, grammar: CsvGrammar): CsvRow[] {
-  if (!line.includes(grammar.quote)) return splitRows(line, index, grammar.delimiter);
-  const rows = quotedRows(line, grammar);
-  return (
-    rows?.map(({ cells }) => ({ line: index, cells })) ?? [
-      { line: index, cells: [], problem: 'a quote that is not closed' },
-    ]
-  );
-}
-
-interface QuotedRow extends CsvRow {
-  readonly lastLine: number;
-}
-
-/** Undefined if csv-parse refuses the text. */
-function quotedRows(text: string, { delimiter, quote }: CsvGrammar): QuotedRow[] | undefined {
+/** All by the book, or undefined: a row of several lines that has too many or too few cells is not by the book. */
+function strictRows(text: string, grammar: CsvGrammar, columns: number): CsvRow[] | undefined {
   const bytes = Buffer.from(text);
-  let records: { record: string[]; info: { bytes: number } }[];
-  try {
-    records = parse(bytes, {
-      ...{ delimiter, quote, escape: quote, record_delimiter: ['\n', '\r\n'] },
-      ...{ relax_quotes: true, relax_column_count: true, skip_empty_lines: true, info: true },
-    }) as unknown as typeof records;
-  } catch {
-    return undefined;
-  }
-  // csv-parse counts a line end within quotes twice if it is CRLF, so lines are counted here.
-  const rows: QuotedRow[] = [];
+  const parsed = parseCsv(bytes, grammar, false);
+  if (parsed === undefined) return undefined;
+  const rows: CsvRow[] = [];
   let at = 0;
   let line = 0;
-  for (const { record, info } of records) {
+  for (const { record, info } of parsed) {
+    // csv-parse counts a line end within quotes twice if it is CRLF, so lines are counted here.
     for (; bytes[at] === LF || bytes[at] === CR; at++) if (bytes[at] === LF) line++;
     const first = line;
-    let ends = false; // with a line end
-    for (; at < info.bytes; at++) {
-      ends = bytes[at] === LF;
-      if (ends) line++;
-    }
-    rows.push({ line: first, lastLine: ends ? line - 1 : line, cells: record });
+    const last = info.bytes - (bytes[info.bytes - 1] === LF ? 1 : 0);
+    for (; at < last; at++) if (bytes[at] === LF) line++;
+    if (line > first && columns > 0 && record.length !== columns) return undefined;
+    rows.push({ line: first, cells: record });
   }
   return rows;
 }
 
 const LF = 10;
 const CR = 13;
+/** More lines than this no quoted cell has. */
+const MAX_CELL_LINES = 100;
+
+/** Line by line. Lines are joined only where that makes one row by the book. */
+function salvagedRows(lines: readonly string[], grammar: CsvGrammar, columns: number): CsvRow[] {
+  const rows: CsvRow[] = [];
+  for (let index = 0; index < lines.length; index++) {
+    const line = lines[index]!;
+    if (!line.includes(grammar.quote)) {
+      rows.push(...plainRow(line, index, grammar));
+      continue;
+    }
+    const alone = parseCsv(Buffer.from(line), grammar, true);
+    if (alone !== undefined) {
+      rows.push({ line: index, cells: alone[0]?.record ?? [] });
+      continue;
+    }
+    const count = joinable(lines, index, grammar.quote);
+    const joined =
+      count === 0 ? undefined : parseCsv(Buffer.from(lines.slice(index, index + count).join('\n')), grammar, false);
+    if (joined?.length === 1 && (columns === 0 || joined[0]!.record.length === columns)) {
+      rows.push({ line: index, cells: joined[0]!.record });
+      index += count - 1;
+    } else rows.push({ line: index, cells: [], problem: 'a quote that is not closed' });
+  }
+  return rows;
+}
+
+/** How many lines from `start` on have quotes in pairs; 0 if there is no end of it. */
+function joinable(lines: readonly string[], start: number, quote: string): number {
+  let quotes = 0;
+  for (let count = 1; count <= MAX_CELL_LINES && start + count <= lines.length; count++) {
+    quotes += lines[start + count - 1]!.split(quote).length - 1;
+    if (quotes % 2 === 0) return count;
+  }
+  return 0;
+}
+
+interface Parsed {
+  readonly record: string[];
+  readonly info: { readonly bytes: number };
+}
+
+/** Undefined if csv-parse refuses the text. */
+function parseCsv(bytes: Buffer, { delimiter, quote }: CsvGrammar, relaxed: boolean): Parsed[] | undefined {
+  try {
+    return parse(bytes, {
+      ...{ delimiter, quote, escape: quote, record_delimiter: ['\n', '\r\n'], relax_quotes: relaxed },
+      ...{ relax_column_count: true, skip_empty_lines: true, info: true },
+    }) as unknown as Parsed[];
+  } catch {
+    return undefined;
+  }
+}

@@ -105,7 +105,7 @@ class CsvReader {
     const broken = this.#csv.encoding === 'utf8' && !isUtf8(block.bytes);
     const { columns, inFile } = this.#header!;
     const rows = block.overlong
-      ? [{ line: 0, cells: [], problem: 'a line of more than 1 MiB' }]
+      ? [{ line: 0, cells: [], problem: `a line of more than ${block.bytes.length} bytes` }]
       : csvRows(start?.text ?? text, this.#csv, columns.length).slice(start !== undefined && inFile ? 1 : 0);
     let sample: string | undefined;
     for (const row of rows) {
