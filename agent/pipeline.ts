@@ -181,8 +181,16 @@ export class Pipeline {
     this.#context.log.info({ blocks, windows: this.#aggregator.open, epoch: this.buffer.epoch }, 'recovered');
   }
 
+  /** A fault of the disk is a passing one: the next tick tries again. */
   #tick(): void {
-    const nowMs = this.#context.clock.nowMs();
+    try {
+      this.#work(this.#context.clock.nowMs());
+    } catch (error) {
+      this.#context.log.error({ error: (error as Error).message }, 'work on the buffer failed');
+    }
+  }
+
+  #work(nowMs: number): void {
     this.#releaseHeld(nowMs);
     if (this.#saving === undefined) {
       this.#saving = this.#save(() => this.#due(nowMs)).finally(() => {
@@ -237,10 +245,6 @@ export class Pipeline {
   #housekeep(nowMs: number): void {
     this.#housekeptMs = nowMs;
     this.#aggregator.dropClean();
-    try {
-      this.buffer.purge(nowMs - this.#context.options.retention);
-    } catch (error) {
-      this.#context.log.error({ error: (error as Error).message }, 'purge failed');
-    }
+    this.buffer.purge(nowMs - this.#context.options.retention);
   }
 }

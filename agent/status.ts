@@ -2,10 +2,12 @@
  * What `edgetally-agent status` shows. A running agent answers on a socket in its data directory (it has the database
  * for itself); of a stopped one the database is read.
  */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import type { Sample } from './block-builder.js';
 import type { Books } from './books.js';
 import type { PushState } from './push/push.js';
@@ -32,8 +34,14 @@ export interface AgentStatus {
   readonly quarantine: readonly (Omit<Sample, 'payload'> & { readonly payload: string })[];
 }
 
+/** sockaddr_un holds 108 bytes on Linux, 104 elsewhere, with the zero at the end. */
+const MAX_SOCKET_PATH = 103;
+
 export function socketPath(dataDirectory: string): string {
-  return join(dataDirectory, 'agent.sock');
+  const path = resolve(dataDirectory, 'agent.sock');
+  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH) return path;
+  const digest = createHash('sha256').update(path).digest('hex').slice(0, 32);
+  return join(tmpdir(), `edgetally-${digest}.sock`);
 }
 
 /** Answers each connection with one line of JSON. */

@@ -37,7 +37,7 @@ const BAD: readonly (readonly [string, string | Buffer, string])[] = [
   ['plant/hall/a', `{"__proto__":{"temp":1},"constructor":1,"ts":${TS}}`, 'no-metrics'],
   ['ids/x', JSON.stringify({ ts: TS, temp: 1 }), 'no-device'],
   ['ids/x', JSON.stringify({ ts: TS, temp: 1, id: 'a\u0000b' }), 'no-device'],
-  ['ids/x', JSON.stringify({ ts: TS, temp: 1, id: 'n'.repeat(1000) }), 'bad-name'],
+  ['ids/x', JSON.stringify({ ts: TS, temp: 1, id: 'n'.repeat(1000) }), 'no-device'],
   ['elsewhere', good(1), 'no-route'],
   ['plant//', good(1), 'no-device'],
   ['plant/hall/a', '', 'not-json'],
@@ -68,10 +68,9 @@ t.test('bad input among good', { timeout: 60_000 }, async (t) => {
     junk.write(Buffer.alloc(2000, 0xa5));
     await once(junk, 'close');
     const huge = await rig.sensor('huge');
-    huge.on('error', () => undefined);
     huge.options.reconnectPeriod = 0;
     huge.publish('plant/hall/b', Buffer.alloc(2_000_000, 0x20), { qos: 1 });
-    await once(huge, 'close');
+    await new Promise<void>((resolve) => huge.once('close', () => resolve()));
     await huge.endAsync(true);
     await client.publishAsync('plant/hall/a', good(3), { qos: 1 });
     t.equal((await rig.status())?.books.counted, 3);

@@ -14,7 +14,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import type { Test } from 'tap';
 import { stringify } from 'yaml';
 import { type AgentStatus, askStatus, socketPath } from '../agent/status.js';
-import { makeCertificates } from '../certs.example/make-certs.js';
+import { type MadeCertificates, makeCertificates } from '../certs.example/make-certs.js';
 import { ROOT } from './needs.js';
 
 const run = promisify(execFile);
@@ -97,24 +97,30 @@ export class Rig {
   readonly broker: Program;
   readonly cloud: Program;
   readonly agent: Program;
+  readonly #sensors: MqttClient[] = [];
 
   static async make(t: Test, options: RigOptions): Promise<Rig> {
     const dir = t.testdir();
-    await makeCertificates(dir, { gateways: ['gw', 'cloud'] });
-    const rig = new Rig(dir, await freePort(), await freePort(), options);
+    const made = await makeCertificates(dir, { gateways: ['gw', 'cloud'] });
+    const rig = new Rig(dir, made, await freePort(), await freePort(), options);
     t.teardown(() => rig.stop());
     return rig;
   }
 
-  private constructor(dir: string, sensorPort: number, brokerPort: number, options: RigOptions) {
+  private constructor(
+    dir: string,
+    made: MadeCertificates,
+    sensorPort: number,
+    brokerPort: number,
+    options: RigOptions,
+  ) {
     this.dir = dir;
     this.sensorPort = sensorPort;
     this.brokerPort = brokerPort;
     const tls = (name: string) => ({
       url: `mqtts://localhost:${brokerPort}`,
-      ca: join(dir, 'ca.crt'),
-      cert: join(dir, `${name}.crt`),
-      key: join(dir, `${name}.key`),
+      ca: made.ca,
+      ...made.gateways.get(name),
     });
     writeFileSync(
       join(dir, 'agent.yaml'),
@@ -146,17 +152,22 @@ export class Rig {
   }
 
   async stop(): Promise<void> {
+    for (const sensor of this.#sensors) await sensor.endAsync(true);
     await this.agent.end('SIGTERM');
     await this.cloud.end('SIGTERM');
     await this.broker.end('SIGTERM');
   }
 
+  /** A client of the agent's broker; it connects again by itself and resends what was not acknowledged. */
   async sensor(clientId = 'sensor'): Promise<MqttClient> {
-    return mqtt.connectAsync(`mqtt://127.0.0.1:${this.sensorPort}`, {
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${this.sensorPort}`, {
       clientId,
       protocolVersion: 4,
       reconnectPeriod: 100,
     });
+    client.on('error', () => undefined);
+    this.#sensors.push(client);
+    return client;
   }
 
   status(): Promise<AgentStatus | undefined> {

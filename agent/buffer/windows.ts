@@ -89,9 +89,9 @@ export class Windows {
     return rows.map((row) => this.#backlogWindow(row));
   }
 
-  /** One window as it may be sent now; undefined where it has its receipt. */
-  unsent(ref: WindowId): BacklogWindow | undefined {
-    const row = this.#statements.unsent.get(ref.device, ref.startMs, ref.lengthMs, ref.part) as Row | undefined;
+  /** One window as it may be sent now; undefined where it has its receipt or is not closed. */
+  unsent(nowMs: number, id: WindowId): BacklogWindow | undefined {
+    const row = this.#statements.unsent.get(id.device, id.startMs, id.lengthMs, id.part, nowMs) as Row | undefined;
     return row === undefined ? undefined : this.#backlogWindow(row);
   }
 

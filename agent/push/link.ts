@@ -134,6 +134,11 @@ export class Link {
     } catch (error) {
       client.on('error', () => undefined);
       client.end(true);
+      if (this.#protocol === 5 && UNACCEPTABLE_VERSION.has(codeOf(error))) {
+        this.#protocol = 4;
+        this.#log.info('the broker does not speak MQTT 5, going on with 3.1.1');
+        return this.#attempt(signal);
+      }
       throw this.#reason(error);
     } finally {
       signal.removeEventListener('abort', abort);
@@ -141,14 +146,7 @@ export class Link {
   }
 
   #reason(error: unknown): Error {
-    const code = (error as { code?: unknown }).code;
-    if (this.#protocol === 5 && typeof code === 'number' && UNACCEPTABLE_VERSION.has(code)) {
-      this.#protocol = 4;
-      return new EdgetallyError('link-refused', 'the broker does not speak MQTT 5', {
-        hint: 'Going on with MQTT 3.1.1.',
-      });
-    }
-    if (typeof code === 'number' && NOT_AUTHORIZED.has(code)) {
+    if (NOT_AUTHORIZED.has(codeOf(error))) {
       return new EdgetallyError('link-unauthorized', `the broker refused us: ${(error as Error).message}`, {
         cause: error,
       });
@@ -190,4 +188,10 @@ export class Link {
     const wait = takenOver ? TAKEOVER_WAIT_MS : this.#options.minBackoff;
     await sleep(wait * (0.5 + Math.random()), undefined, { signal });
   }
+}
+
+/** The CONNACK code of a refusal; 0 where it is none. */
+function codeOf(error: unknown): number {
+  const code = (error as { code?: unknown }).code;
+  return typeof code === 'number' ? code : 0;
 }

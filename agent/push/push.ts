@@ -169,9 +169,18 @@ export class Push {
     this.#link.publish(upTopic(this.#context.gateway, 'status'), this.#context.status(state), { qos: 1, retain: true });
   }
 
-  /** Sends what may be sent now, and comes back for the rest when the caps allow. */
+  /** Sends what may be sent now. A fault of the disk is a passing one: the next tick tries again. */
   #pump(): void {
     clearTimeout(this.#timer);
+    try {
+      this.#sendAll();
+    } catch (error) {
+      this.#context.log.error({ error: (error as Error).message }, 'sending failed');
+    }
+  }
+
+  /** Comes back for the rest when the caps allow. */
+  #sendAll(): void {
     while (this.#ready) {
       const nowMs = this.#context.clock.nowMs();
       const waitMs = this.#pacer.waitMs(nowMs);
