@@ -30,7 +30,13 @@ function message(content: unknown): Message {
 
 function open(path: string, now: { ms: number }, over: Record<string, unknown> = {}): Pipeline {
   const options = bufferSchema.parse({ commitInterval: 1, ...over });
-  return new Pipeline({ options, databasePath: path, decode, clock: { nowMs: () => now.ms }, log });
+  return new Pipeline({
+    options,
+    databasePath: path,
+    decode,
+    clock: { nowMs: () => now.ms, monotonicMs: () => performance.now() },
+    log,
+  });
 }
 
 const accept = (pipeline: Pipeline, content: unknown) =>

@@ -14,7 +14,7 @@ import { type Books, enter } from './books.js';
 import { EdgeBuffer } from './buffer/buffer.js';
 import type { ImportProgress } from './buffer/imports.js';
 import type { BufferOptions } from './buffer/options.js';
-import type { Clock } from './clock.js';
+import type { Clocks } from './clock.js';
 import type { Push } from './push/push.js';
 import type { Accept, Decoded, Message, Source } from './reading.js';
 
@@ -22,7 +22,7 @@ export interface PipelineContext {
   readonly options: BufferOptions;
   readonly databasePath: string;
   readonly decode: (message: Message) => Decoded;
-  readonly clock: Clock;
+  readonly clock: Clocks;
   readonly log: Logger;
   /** Only to look at what a stopped agent left. */
   readonly readOnly?: boolean;
@@ -51,6 +51,7 @@ export class Pipeline {
   #timer: NodeJS.Timeout | undefined;
   #commitTimer: NodeJS.Timeout | NodeJS.Immediate | undefined;
   #urgent = false;
+  #committedMs = Number.NEGATIVE_INFINITY;
   #saving: Promise<void> | undefined;
   #housekeptMs = 0;
 
@@ -123,17 +124,23 @@ export class Pipeline {
     this.#builder.add(message, decoded, this.#context.clock.nowMs(), done);
   }
 
+  /**
+   * One commit an interval at most, and the first reading after a pause does not wait for one: a sensor that speaks now
+   * and then gets its PUBACK at once, at the same number of commits.
+   */
   #commitSoon(urgent: boolean): void {
     if (this.#builder.size >= MAX_BLOCK) {
       this.#commit();
-    } else if (urgent && !this.#urgent) {
-      this.#urgent = true;
-      this.#cancelCommit();
-      // after all that this turn of the event loop brings
-      this.#commitTimer = setImmediate(() => this.#commit());
-    } else {
-      this.#commitTimer ??= setTimeout(() => this.#commit(), this.#context.options.commitInterval);
+      return;
     }
+    if (this.#urgent || (this.#commitTimer !== undefined && !urgent)) return;
+    this.#cancelCommit();
+    const { options, clock } = this.#context;
+    const waitMs = urgent ? 0 : this.#committedMs + options.commitInterval - clock.monotonicMs();
+    this.#urgent = urgent;
+    // after all that this turn of the event loop brings
+    if (waitMs <= 0) this.#commitTimer = setImmediate(() => this.#commit());
+    else this.#commitTimer = setTimeout(() => this.#commit(), waitMs);
   }
 
   #cancelCommit(): void {
@@ -145,6 +152,7 @@ export class Pipeline {
   #commit(): void {
     this.#cancelCommit();
     this.#urgent = false;
+    this.#committedMs = this.#context.clock.monotonicMs();
     if (this.#builder.empty && this.#progress === undefined) return;
     const { block, held, samples, waiting } = this.#builder.take();
     const released = this.#released;

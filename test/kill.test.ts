@@ -77,14 +77,10 @@ async function harass(program: Program, times: number): Promise<void> {
 t.test('kill -9 of agent, cloud and broker in mid-run', { timeout: 120_000 }, async (t) => {
   const expected = await calm(t);
   t.match(expected, /^d4,.*,b,600,/m, 'every reading is in the calm report');
-  for (const victim of ['agent', 'cloud', 'broker'] as const) {
-    await t.test(victim, async (t) => {
-      const rig = await Rig.make(t, { routes });
-      await rig.start();
-      await Promise.all([publish(rig, 700), harass(rig[victim], 4)]);
-      const { books } = await rig.settled();
-      t.equal(books.counted, READINGS, 'nothing acknowledged is lost, nothing counts twice');
-      t.equal(await reports(rig), expected);
-    });
-  }
+  const rig = await Rig.make(t, { routes });
+  await rig.start();
+  await Promise.all([publish(rig, 700), ...[rig.agent, rig.cloud, rig.broker].map((victim) => harass(victim, 3))]);
+  const { books } = await rig.settled();
+  t.equal(books.counted, READINGS, 'nothing acknowledged is lost, nothing counts twice');
+  t.equal(await reports(rig), expected);
 });

@@ -131,7 +131,7 @@ export class Rig {
           sources: [{ type: 'broker', listeners: [{ listen: `127.0.0.1:${sensorPort}` }] }],
           routes: options.routes,
         },
-        buffer: { commitInterval: '10ms' },
+        buffer: { commitInterval: '2ms' },
         push: { ...tls('gw'), receiptTimeout: '3s', maxBackoff: '2s' },
         ...options.agent,
       }),

@@ -6,8 +6,8 @@ export const bufferSchema = z.strictObject({
   commitInterval: duration
     .default(100)
     .describe(
-      'Readings are committed (one fsync) together at this interval, and acknowledged after it. ' +
-        'It is also the loss window of QoS 0 readings at a power cut.',
+      'At most one commit (one fsync) in this time: readings that come within it are committed and acknowledged ' +
+        'together. It is also the loss window of QoS 0 readings at a power cut.',
     ),
   future: duration
     .default(300_000)
