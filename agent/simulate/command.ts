@@ -47,14 +47,22 @@ export function simulateCommand(): Command {
     .option('--client-id <name>', 'client id; each connection adds -<fleet>', `simulator-${process.pid}`)
     .addOption(new Option('--qos <level>', 'quality of service').choices(['0', '1']).default('1'))
     .option('--in-flight <n>', 'most messages without PUBACK on a connection', positiveInteger, 500)
-    .option('--ack-timeout <time>', 'without a PUBACK for so long, reconnect and send again', durationMs, 30_000)
-    .option('--fleets <names>', `any of ${FLEET_NAMES.join(', ')}`, (text) => text.split(','), FLEET_NAMES)
+    .addOption(
+      new Option('--ack-timeout <time>', 'without a PUBACK for so long, reconnect and send again')
+        .argParser(durationMs)
+        .default(30_000, '30s'),
+    )
+    .addOption(
+      new Option('--fleets <names>', 'which fleets, separated by commas')
+        .argParser((text) => text.split(','))
+        .default(FLEET_NAMES, FLEET_NAMES.join(',')),
+    )
     .option('--devices <n>', 'devices of each fleet', positiveInteger, 20)
     .option('--rate <n>', 'distinct messages a second, all fleets together', positiveNumber, 100)
     .option('--duration <time>', 'end after so long (90s, 5m); without it and --count, run until Ctrl-C', durationMs)
     .option('--count <n>', 'end after so many distinct messages', positiveInteger)
     .option('--late <share>', 'share of messages sent after newer ones, 0 to 1', share, 0)
-    .option('--late-by <time>', 'how late they are at most', durationMs, 10_000)
+    .addOption(new Option('--late-by <time>', 'how late they are at most').argParser(durationMs).default(10_000, '10s'))
     .option('--duplicates <share>', 'share of messages sent twice, 0 to 1', share, 0)
     .option('--seed <n>', 'same seed and start, same messages', integer, 1)
     .option('--speed <n>', 'how many times faster than the clock observation time passes', positiveNumber, 1)
