@@ -16,11 +16,18 @@ const huge = fc.double({ noNaN: true, min: 1e110, max: 1e120 });
 const tiny = fc.double({ noNaN: true, min: 1e-120, max: 1e-100 });
 const edge = fc.constantFrom(0, -0, 0.1, 1e-22, 1e-23, 1e15, 1e15 + 1, -1e15, 2 ** 53, 1e120, -1e120, 1e-120, 5e-7);
 
+/** Far from 0 and close to each other, where squares may or may not fit a double. */
+const offset = fc
+  .tuple(fc.integer({ min: -1e9, max: 1e9 }), fc.constantFrom(1, 10, 1000), fc.integer({ min: 1, max: 1e5 }))
+  .chain(([base, power, spread]) => list(fc.integer({ min: base, max: base + spread }).map((m) => m / power)));
+
 /** The values of one metric in one window: mostly of one kind, often repeated. */
 const values = fc
   .oneof(
     ...[close, close, short, large, float32, double, huge, tiny, edge].map((one) => list(one)),
     list(fc.oneof(short, double, edge)),
+    offset,
+    offset,
   )
   .map((all) => all.filter(isCountable))
   .filter((all) => all.length > 0);

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
 import { batch as anyBatch } from './arbitrary.js';
-import { BATCH_LIMITS, type Batch, decodeBatch, encodeBatch, encodedSizeHint } from './batch.js';
+import { BATCH_LIMITS, type Batch, decodeBatch, encodeBatch, encodedSizeHint, packBody, sealBatch } from './batch.js';
 import { BATCH_COLUMNS } from './batch-columns.js';
 import { encodeBody } from './batch-encode.js';
-import { of, small, window } from './batch-sample.js';
+import { identity, of, small, window } from './batch-sample.js';
 import { BitWriter } from './bits.js';
 import { ByteReader } from './bytes.js';
 import { writeSketch } from './sketch-codec.js';
@@ -20,6 +20,14 @@ function read(message: Uint8Array): Batch {
   return decoded.batch;
 }
 
+function refusal(message: Uint8Array, limits?: Parameters<typeof decodeBatch>[1]) {
+  const decoded = decodeBatch(message, limits);
+  assert.ok(!decoded.ok, 'this was to be refused');
+  return decoded;
+}
+
+const bytes = encodeBatch(small);
+
 t.test('any batch comes back bit-equal, in order', async () => {
   fc.assert(
     fc.property(anyBatch, (batch) => {
@@ -28,7 +36,7 @@ t.test('any batch comes back bit-equal, in order', async () => {
       const order = ({ windows }: Batch) => windows.map(({ metrics }) => [...metrics.keys()]);
       assert.deepEqual(order(decoded), order(batch));
     }),
-    { numRuns: 400 },
+    { numRuns: 300 },
   );
 });
 
@@ -98,7 +106,7 @@ t.test('the size hint is kept', async () => {
       const { windows } = batch;
       assert.ok(encodeBatch({ ...batch, ledger: [] }).length <= total(windows) + 256);
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
   // Metrics jump between extremes: remembering the row before does not help, and must not cost.
   const far = Array.from({ length: 300 }, (_, i) => ({
@@ -124,6 +132,61 @@ t.test('what cannot be told is refused by the writer', async () => {
   ];
   for (const [what, part] of cases) assert.throws(() => encodeBatch({ ...small, ...part }), RangeError, what);
   assert.deepStrictEqual(read(encodeBatch(small)), small, 'and the next batch is none the worse for it');
+});
+
+t.test('a message that was cut or changed is refused, and never misnamed', async () => {
+  for (let length = 0; length < bytes.length; length++) {
+    const { header } = refusal(bytes.subarray(0, length));
+    if (header !== undefined) assert.deepEqual(header, identity);
+  }
+  for (let i = 0; i < bytes.length * 8; i++) {
+    const changed = bytes.slice();
+    changed[i >> 3]! ^= 1 << (i & 7);
+    const { reason, header } = refusal(changed);
+    assert.equal(reason, i < 24 ? 'not-a-batch' : 'checksum');
+    if (header !== undefined) assert.deepEqual(header, identity);
+  }
+  assert.equal(refusal(Buffer.concat([bytes, Uint8Array.of(0)])).reason, 'checksum');
+});
+
+t.test('any bytes are refused or a batch', async () => {
+  const start = fc.constantFrom(new Uint8Array(), bytes.subarray(0, 4), bytes.subarray(0, 32));
+  fc.assert(
+    fc.property(start, fc.uint8Array({ maxLength: 200 }), (head, tail) => {
+      assert.doesNotMatch(refusal(Buffer.concat([head, tail])).detail, /unreadable/);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+t.test('a newer format is named and told apart, whatever is in it', async () => {
+  const newer = sealBatch(identity, Uint8Array.of(9, 9, 9, 9), 2);
+  const { reason, detail, header } = refusal(newer);
+  assert.equal(reason, 'newer-version');
+  assert.match(detail, /format 2.*reads up to 1.*upgrade/);
+  assert.deepEqual(header, identity);
+  assert.equal(refusal(newer.subarray(0, newer.length - 3)).reason, 'newer-version');
+});
+
+t.test('a body that is longer or shorter than it says is refused', async () => {
+  const { columns, bits } = encodeBody(small);
+  const sealed = (body: { columns: Uint8Array; bits: Uint8Array }) =>
+    refusal(sealBatch(identity, packBody(body))).detail;
+  assert.match(sealed({ columns, bits: Buffer.concat([bits, Uint8Array.of(0)]) }), /bits left over/);
+  assert.match(sealed({ columns, bits: bits.subarray(0, -1) }), /ends too early/);
+  const unclean = bits.slice();
+  unclean[bits.length - 1]! |= 1;
+  assert.match(sealed({ columns, bits: unclean }), /bits left over/);
+  assert.match(sealed({ columns: Buffer.concat([columns, Uint8Array.of(0)]), bits }), /bytes left over/);
+  const packed = packBody({ columns, bits });
+  for (const by of [-1, 1]) {
+    const changed = packed.slice();
+    // The length of the columns fits one byte.
+    changed[0]! += by;
+    assert.match(refusal(sealBatch(identity, changed)).detail, by < 0 ? /decompress/ : /another length/);
+  }
+  assert.equal(refusal(sealBatch({ ...identity, session: 0 }, packed)).reason, 'invalid');
+  assert.equal(refusal(sealBatch({ ...identity, sequence: 0 }, packed)).reason, 'invalid');
 });
 
 t.test('the example in docs/wire-format.md is what it says', async () => {

@@ -30,8 +30,9 @@ export function writeSums(to: SummaryWriter, n: number, sums: ExactSums, scale: 
   const sumSq = Number(sums.sumSq);
   const cross = 2 * min * sum;
   const square = n * min * min;
-  // Typical sums fit doubles, which take a tenth of the time that bigints would.
-  if (scale === sums.scale && sumSq < SMALL && square < SMALL && cross < SMALL && cross > -SMALL) {
+  // Typical sums fit doubles, which take a tenth of the time that bigints would. Then √n·|min| < 2^24.5 + 2^25, from which
+  // `cross` and `square` are below 2^52.
+  if (scale === sums.scale && sumSq < 2 ** 49) {
     writeDense(to.bits, n, range, sum - n * min - range, sumSq - cross + square - range * range);
   } else {
     const { s, q } = othersOf(n, sums, scale, BigInt(min), BigInt(range));
@@ -57,9 +58,7 @@ export function readSums(from: SummaryReader, n: number, scale: number, min: num
   if (n < 2) invalid('two values in a summary of one');
   const s = from.bits.below((n - 2) * range + 1);
   const least = leastSquares(n - 2, s);
-  const bound = squaresBound(range, s, least);
-  if (bound < 1) invalid('sums that no values have');
-  const q = least + 2 * from.bits.below(bound);
+  const q = least + 2 * from.bits.below(squaresBound(range, s, least));
   const sum = s + range + n * min;
   const cross = 2 * min * (s + range);
   const square = n * min * min;
@@ -76,7 +75,8 @@ export function readLongSums(from: ByteReader, n: number, scale: number, min: bi
   const s = BigInt(from.integer());
   const q = BigInt(from.integer());
   const others = BigInt(n - 2);
-  if (s > others * range || q > range * s || others * q < s * s) invalid('sums that no values have');
+  // These two include s ≤ (n−2)·range.
+  if (q > range * s || others * q < s * s) invalid('sums that no values have');
   return sumsOf(n, s, q, scale, min, range);
 }
 
@@ -93,7 +93,7 @@ function leastSquares(others: number, s: number): number {
   return least % 2 === s % 2 ? least : least + 1;
 }
 
-/** How many sums of squares there can be from `least` on. */
+/** How many sums of squares there can be from `least` on; at least one, as s spread evenly is one of them. */
 function squaresBound(range: number, s: number, least: number): number {
   return Math.floor((range * s - least) / 2) + 1;
 }
