@@ -179,11 +179,16 @@ t.test('the environment wins over the file', async (t) => {
     EDGETALLY_SOURCES_1_PORT: '99',
     EDGETALLY_LABELS: '{ a: 1 }',
     EDGETALLY_PUSH_MODE: '',
+    EDGETALLY_GATEWAY: '',
     EDGETALLY_CONFIG: 'not ours',
     EDGETALLY_CLOUD_DATABASE: 'not ours',
     EDGETALLYX: 'not ours',
   };
-  const { push, sources, labels } = value(`${MINIMAL}sources: [{ type: mqtt, url: u, password: file }]\n`, env);
+  const { gateway, push, sources, labels } = value(
+    `${MINIMAL}sources: [{ type: mqtt, url: u, password: file }]\n`,
+    env,
+  );
+  t.equal(gateway, 'g', 'an empty variable is not set');
   t.match(push, { maxInFlight: 7, every: 120_000, live: false, mode: 'fast' });
   t.strictSame(sources, [
     { type: 'mqtt', url: 'u', password: '0123' },
