@@ -216,11 +216,14 @@ test('roll-ups catch up in the background, also with what an earlier process lef
     while ((await books(store)).dirty > 0) await new Promise((resolve) => setTimeout(resolve, 2));
   };
   await caughtUp();
+  // By now it waits for the next change.
+  await new Promise((resolve) => setTimeout(resolve, 50));
   const before = keeper.recomputed;
   await consolidator.accept(delivery(500));
   keeper.nudge();
   await caughtUp();
   t.equal(keeper.recomputed - before, 6, 'only what changed');
+  await new Promise((resolve) => setTimeout(resolve, 50));
   await keeper.stop();
   await keeper.stop();
   await consolidator.accept(delivery(501));

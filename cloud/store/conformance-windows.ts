@@ -147,7 +147,7 @@ export const WINDOW_CASES: ConformanceCases = {
     }
     await store.commit([batchOf(windowsOf(readings))]);
     await recomputeAll(store);
-    for (const device of ['d0', 'd13', 'd39']) {
+    for (const device of ['d0', 'd13', 'd35', 'd36', 'd37', 'd38', 'd39']) {
       const where = { gateway: 'gw', group: '', device };
       const truth = await store.read((snapshot) => total(snapshot, 'windows', where));
       t.equal(await store.read((snapshot) => total(snapshot, { scope: 'device', resolution: 'hour' }, where)), truth);
@@ -159,7 +159,8 @@ export const WINDOW_CASES: ConformanceCases = {
     await store.commit([batchOf(windowsOf([{ timeMs: NOON, values: { c: 1 } }]))]);
     await store.read(async (snapshot) => {
       const before = await total(snapshot, LEVELS[5]);
-      await store.commit([batchOf(windowsOf([{ timeMs: NOON, device: 'd2', values: { c: 1, new: 1 } }]))]);
+      const amended = windowsOf([{ timeMs: NOON, values: { c: 5 } }], 60_000, 2);
+      await store.commit([batchOf(amended), batchOf(windowsOf([{ timeMs: NOON, device: 'd2', values: { new: 1 } }]))]);
       t.equal(await total(snapshot, LEVELS[5]), before);
     });
     t.match(await store.read((snapshot) => total(snapshot, LEVELS[5])), /"readings":2/);

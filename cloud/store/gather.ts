@@ -23,8 +23,8 @@ import {
 
 const NOTHING: Portion['metrics'] = new Map();
 
-/** Lists longer than this are merged before they grow. */
-const LONG_LIST = 256;
+/** Longer lists are merged before they grow: decoded summaries are large, and dear to keep. */
+const LONG_LIST = 16;
 
 /** The span must lie on the level's bounds. */
 export async function* gather(
