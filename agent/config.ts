@@ -52,8 +52,8 @@ export type AgentConfig = z.infer<typeof agentSchema>;
 
 export const ENV_PREFIX = 'EDGETALLY';
 
-/** Variables with the prefix that are not keys of this file: the cloud side’s, and the path of the file itself. */
-const OTHER_VARIABLES = ['EDGETALLY_CLOUD_', 'EDGETALLY_CONFIG'];
+/** Variables with the prefix that are not keys of this file: of the cloud side, of `simulate`, and the path of the file itself. */
+const OTHER_VARIABLES = ['EDGETALLY_CLOUD_', 'EDGETALLY_SIMULATE_', 'EDGETALLY_CONFIG'];
 
 export function parseAgentConfig(yamlText: string, env: Environment): ParsedConfig<AgentConfig> {
   return parseConfig(agentSchema, yamlText, env, ENV_PREFIX, OTHER_VARIABLES);

@@ -15,70 +15,77 @@ export interface UnknownKey {
   readonly allowed: readonly string[];
 }
 
+type SourceAt = (path: Path) => string | undefined;
+
 /** `sourceAt` gives the characters that the file has at a path, so that `password: 007` stays 007. */
 export function normalize(
   schema: z.core.$ZodType,
   value: unknown,
-  sourceAt: (path: Path) => string | undefined,
+  sourceAt: SourceAt,
 ): { value: unknown; unknown: UnknownKey[] } {
   const unknown: UnknownKey[] = [];
-  return { value: walk(schema, value, []), unknown };
+  return { value: walk(schema, value, [], { sourceAt, unknown }), unknown };
+}
 
-  function walk(at: z.core.$ZodType, given: unknown, path: Path): unknown {
-    const { core } = fieldOf(at);
-    const def = core._zod.def;
-    switch (def.type) {
-      case 'object':
-        return isRecord(given) ? walkObject(core, given, path) : given;
-      case 'array':
-        return Array.isArray(given) ? given.map((item, index) => walk(def.element, item, [...path, index])) : given;
-      case 'record':
-        return isRecord(given)
-          ? Object.fromEntries(Object.entries(given).map(([k, v]) => [k, walk(def.valueType, v, [...path, k])]))
-          : given;
-      case 'union': {
-        const member = memberFor(core, given);
-        return member === undefined ? matchingTag(def.options.flatMap(tagsOf), given) : walk(member, given, path);
-      }
-      case 'number':
-      case 'boolean':
-        return fromText(def.type, given);
-      case 'string':
-        return typeof given === 'number' || typeof given === 'boolean' ? (sourceAt(path) ?? String(given)) : given;
-      case 'enum':
-      case 'literal':
-        return matchingTag(tagsOf(core), given);
-      default:
-        return given;
-    }
-  }
+interface Walk {
+  readonly sourceAt: SourceAt;
+  /** Grows. */
+  readonly unknown: UnknownKey[];
+}
 
-  function walkObject(core: z.core.$ZodType, given: Record<string, unknown>, path: Path): Record<string, unknown> {
-    const shape = keysOf(core)!;
-    const def = defOf(core);
-    const open = def.type === 'object' && def.catchall !== undefined && defOf(def.catchall).type !== 'never';
-    const result: [string, unknown][] = [];
-    for (const [key, item] of Object.entries(given)) {
-      const known = Object.hasOwn(shape, key) ? shape[key] : undefined;
-      if (known === undefined) {
-        if (open) result.push([key, item]);
-        else
-          unknown.push({
-            path: [...path, key],
-            suggestion: nearest(key, Object.keys(shape)),
-            allowed: Object.keys(shape),
-          });
-      } else if (item !== null || fieldAllowsNull(known)) {
-        result.push([key, walk(known, item, [...path, key])]);
-      }
+function walk(at: z.core.$ZodType, given: unknown, path: Path, state: Walk): unknown {
+  const { core } = fieldOf(at);
+  const def = core._zod.def;
+  switch (def.type) {
+    case 'object':
+      return isRecord(given) ? walkObject(core, given, path, state) : given;
+    case 'array':
+      return Array.isArray(given) ? given.map((item, i) => walk(def.element, item, [...path, i], state)) : given;
+    case 'record':
+      if (!isRecord(given)) return given;
+      return Object.fromEntries(
+        Object.entries(given).map(([key, item]) => [key, walk(def.valueType, item, [...path, key], state)]),
+      );
+    case 'union': {
+      const member = memberFor(core, given);
+      return member === undefined ? matchingTag(def.options.flatMap(tagsOf), given) : walk(member, given, path, state);
     }
-    for (const [key, child] of Object.entries(shape)) {
-      const field = fieldOf(child);
-      if (given[key] != null || field.optional || keysOf(field.core) === undefined) continue;
-      result.push([key, walk(child, {}, [...path, key])]); // so that each key it needs is named
-    }
-    return Object.fromEntries(result);
+    case 'number':
+    case 'boolean':
+      return fromText(def.type, given);
+    case 'string':
+      return typeof given === 'number' || typeof given === 'boolean' ? (state.sourceAt(path) ?? String(given)) : given;
+    case 'enum':
+    case 'literal':
+      return matchingTag(tagsOf(core), given);
+    default:
+      return given;
   }
+}
+
+function walkObject(core: z.core.$ZodType, given: Record<string, unknown>, path: Path, state: Walk) {
+  const shape = keysOf(core)!;
+  const allowed = Object.keys(shape);
+  const result: [string, unknown][] = [];
+  for (const [key, item] of Object.entries(given)) {
+    const known = Object.hasOwn(shape, key) ? shape[key] : undefined;
+    if (known !== undefined) {
+      if (item !== null || fieldAllowsNull(known)) result.push([key, walk(known, item, [...path, key], state)]);
+    } else if (isOpen(core)) result.push([key, item]);
+    else state.unknown.push({ path: [...path, key], suggestion: nearest(key, allowed), allowed });
+  }
+  for (const [key, child] of Object.entries(shape)) {
+    const field = fieldOf(child);
+    if (given[key] != null || field.optional || keysOf(field.core) === undefined) continue;
+    result.push([key, walk(child, {}, [...path, key], state)]); // so that each key it needs is named
+  }
+  return Object.fromEntries(result);
+}
+
+/** Takes keys that it does not name. */
+function isOpen(core: z.core.$ZodType): boolean {
+  const def = defOf(core);
+  return def.type === 'object' && def.catchall !== undefined && defOf(def.catchall).type !== 'never';
 }
 
 function fieldAllowsNull(schema: z.core.$ZodType): boolean {

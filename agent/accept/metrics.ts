@@ -88,77 +88,85 @@ interface Known {
 /** Devices that make up field names must not fill the memory. */
 const MAX_KNOWN = 10_000;
 
-function compileAll(from: string | undefined, except: readonly string[], setting: MetricsSetting): Collect {
-  const { toNumber, style, maxNameBytes } = setting;
-  const start = from === undefined ? [] : pathKeys(from, style);
-  const readStart = from === undefined ? undefined : compileField(from, [], style);
-  const root: Known = { name: '', use: 'metric', numeric: false, fields: new Map() };
-  let known = 0;
+/** The fields of a route’s records, learnt as they come: names are put together and judged once. */
+class FieldTree {
+  readonly root: Known = { name: '', use: 'metric', numeric: false, fields: new Map() };
+  readonly #maxNameBytes: number;
+  #known = 0;
 
-  // Paths are from the start of the record, exceptions also from `from`. Names are relative to `from`.
-  for (const path of [...setting.taken, ...except]) skip(pathKeys(path, style));
-  for (const path of except) skip([...start, ...pathKeys(path, style)]);
-
-  return ({ record, topicValues }, found) => {
-    const object = readStart === undefined ? record : readStart({ record, envelope: undefined, topicValues });
-    if (typeof object !== 'object' || object === null || Array.isArray(object)) return;
-    const dotted = walk(object as Record<string, unknown>, root, found, false);
-    if (dotted) rejectRepeated(found);
-  };
-
-  function skip(path: readonly string[]): void {
-    if (!start.every((key, index) => path[index] === key)) return;
-    let at = root;
-    for (const key of path.slice(start.length)) {
-      const next = at.fields.get(key) ?? learn(at, key);
-      at.fields.set(key, next);
-      at = next;
-    }
-    at.use = 'skip';
+  constructor(maxNameBytes: number) {
+    this.#maxNameBytes = maxNameBytes;
   }
 
-  function learn(parent: Known, key: string): Known {
-    const name = parent === root ? key : `${parent.name}.${key}`;
-    const field: Known = {
-      name,
-      use: allowedName(name, maxNameBytes) ? 'metric' : 'bad-name',
-      numeric: false,
-      fields: new Map(),
-    };
-    if (known < MAX_KNOWN && field.use === 'metric') {
-      known++;
+  learn(parent: Known, key: string): Known {
+    const name = parent === this.root ? key : `${parent.name}.${key}`;
+    const use = allowedName(name, this.#maxNameBytes) ? 'metric' : 'bad-name';
+    const field: Known = { name, use, numeric: false, fields: new Map() };
+    if (this.#known < MAX_KNOWN && use === 'metric') {
+      this.#known++;
       parent.fields.set(key, field);
     }
     return field;
   }
 
+  skip(path: readonly string[]): void {
+    let at = this.root;
+    for (const key of path) {
+      const next = at.fields.get(key) ?? this.learn(at, key);
+      at.fields.set(key, next);
+      at = next;
+    }
+    at.use = 'skip';
+  }
+}
+
+function compileAll(from: string | undefined, except: readonly string[], setting: MetricsSetting): Collect {
+  const { toNumber, style } = setting;
+  const readStart = from === undefined ? undefined : compileField(from, [], style);
+  const tree = treeOf(from, except, setting);
+
+  return ({ record, topicValues }, found) => {
+    const object = readStart === undefined ? record : readStart({ record, envelope: undefined, topicValues });
+    if (typeof object !== 'object' || object === null || Array.isArray(object)) return;
+    const dotted = walk(object as Record<string, unknown>, tree.root, found);
+    if (dotted) rejectRepeated(found);
+  };
+
   /** True if two fields may have come to the same name: `a.b` and b within a. */
-  function walk(object: Record<string, unknown>, parent: Known, found: Found, dotted: boolean): boolean {
-    let suspect = dotted;
+  function walk(object: Record<string, unknown>, parent: Known, found: Found): boolean {
+    let dotted = false;
     for (const key in object) {
-      const field = parent.fields.get(key) ?? learn(parent, key);
+      const field = parent.fields.get(key) ?? tree.learn(parent, key);
       if (field.use === 'skip') continue;
       const value = object[key];
-      if (typeof value === 'number' || typeof value === 'boolean') {
-        field.numeric = true;
-        if (field.use === 'metric') add(found, field.name, value, toNumber);
-        else found.rejects.push(badName(field.name));
-      } else if (typeof value === 'string') addText(field, value, found);
-      else if (value !== null && !Array.isArray(value)) {
-        suspect = walk(value as Record<string, unknown>, field, found, suspect);
-      }
-      if (!suspect && key.includes('.')) suspect = true;
+      if (typeof value === 'object') {
+        if (value === null || Array.isArray(value)) continue;
+        if (walk(value as Record<string, unknown>, field, found)) dotted = true;
+      } else addField(field, value, found);
+      if (!dotted && key.includes('.')) dotted = true;
     }
-    return suspect;
+    return dotted;
   }
 
-  function addText(field: Known, value: string, found: Found): void {
-    const number = toNumber(value);
-    if (Number.isNaN(number) && !field.numeric) return; // a label
-    if (!Number.isNaN(number)) field.numeric = true;
+  function addField(field: Known, value: unknown, found: Found): void {
+    if (typeof value !== 'string' || !Number.isNaN(toNumber(value))) field.numeric = true;
+    else if (!field.numeric) return; // a label
     if (field.use === 'metric') add(found, field.name, value, toNumber);
     else found.rejects.push(badName(field.name));
   }
+}
+
+/** Paths are from the start of the record, exceptions also from `from`. The tree begins at `from`. */
+function treeOf(from: string | undefined, except: readonly string[], { taken, style, maxNameBytes }: MetricsSetting) {
+  const tree = new FieldTree(maxNameBytes);
+  const start = from === undefined ? [] : pathKeys(from, style);
+  for (const text of [...taken, ...except]) {
+    const path = pathKeys(text, style);
+    if (path.length > start.length && start.every((key, index) => path[index] === key))
+      tree.skip(path.slice(start.length));
+  }
+  if (from !== undefined) for (const text of except) tree.skip(pathKeys(text, style));
+  return tree;
 }
 
 function badName(name: string): Reject {

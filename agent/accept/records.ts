@@ -6,7 +6,7 @@ import type { Reading, Reject } from '../reading.js';
 import { parseZone } from './calendar.js';
 import { compileField, keysRead, type PathStyle, type Read, type RecordContext } from './field.js';
 import { compileNumber } from './metric-values.js';
-import { allowedName, compileMetrics, type Found } from './metrics.js';
+import { allowedName, type Collect, compileMetrics, type Found } from './metrics.js';
 import { compileId, type ReadId } from './record-id.js';
 import { reject, shown } from './rejects.js';
 import type { RoutePlan } from './route-shapes.js';
@@ -48,57 +48,57 @@ export function compileRecord(
   { style, decimal, numericStrings }: RecordStyle,
   limits: RecordLimits,
 ): DecodeRecord {
-  const { maxMetrics, maxNameBytes } = limits;
-  const { windowMs, latenessMs } = plan;
   const fields = compileFields(plan, topicNames, style);
   const collect = compileMetrics(plan.metrics, {
     toNumber: compileNumber({ words: plan.words, numericStrings, decimal }),
     taken: [plan.device, plan.group, plan.time?.from, plan.id].flatMap((source) => keysRead(source, topicNames, style)),
     topicNames,
     style,
-    maxNameBytes,
+    maxNameBytes: limits.maxNameBytes,
   });
+  const readReading = compileReading(plan, fields, collect, limits);
+  return (context, arrivalUs, into) => {
+    const refused = readReading(context, arrivalUs, into);
+    if (refused !== undefined) into.rejects.push(refused);
+  };
+}
+
+/** Adds the reading to `into`, or gives the reason why there is none. */
+function compileReading(
+  plan: RoutePlan,
+  fields: Fields,
+  collect: Collect,
+  { maxMetrics, maxNameBytes }: RecordLimits,
+): (context: RecordContext, arrivalUs: number, into: Decoding) => Reject | undefined {
+  const { windowMs, latenessMs } = plan;
   const found: Found = { names: [], values: [], rejects: [] };
   let lastNames: readonly string[] = [];
 
   return (context, arrivalUs, into) => {
     const device = nameOf(fields.device(context));
-    if (device === undefined || !allowedName(device, maxNameBytes)) {
-      into.rejects.push(noDevice(plan, fields.device(context)));
-      return;
-    }
+    if (device === undefined || !allowedName(device, maxNameBytes)) return noDevice(plan, fields.device(context));
     const group = fields.group === undefined ? '' : groupOf(fields.group(context));
-    if (group !== '' && (group === undefined || !allowedName(group, maxNameBytes))) {
-      into.rejects.push(badText(plan, 'the group', fields.group!(context)));
-      return;
+    if (group === undefined || (group !== '' && !allowedName(group, maxNameBytes))) {
+      return badText(plan, 'the group', fields.group!(context));
     }
     const timeUs = timeOf(fields, context, arrivalUs);
-    if (Number.isNaN(timeUs)) {
-      into.rejects.push(badTime(plan, fields, context));
-      return;
-    }
+    if (Number.isNaN(timeUs)) return badTime(plan, fields, context);
     const recordId = fields.id?.(context, timeUs);
     if (recordId !== undefined && (recordId === null || !allowedName(recordId, maxNameBytes))) {
-      into.rejects.push(badText(plan, 'the record id', recordId));
-      return;
+      return badText(plan, 'the record id', recordId);
     }
-    found.names.length = 0;
-    found.values.length = 0;
-    found.rejects.length = 0;
-    collect(context, found);
     const { names, values, rejects } = found;
-    if (names.length === 0 || names.length + rejects.length > maxMetrics) {
-      into.rejects.push(
-        names.length + rejects.length > maxMetrics ? tooMany(plan, found, maxMetrics) : noMetrics(plan, found),
-      );
-      return;
-    }
+    names.length = values.length = rejects.length = 0;
+    collect(context, found);
+    if (names.length + rejects.length > maxMetrics) return tooMany(plan, found, maxMetrics);
+    if (names.length === 0) return noMetrics(plan, found);
     if (rejects.length > 0) into.valueRejects.push(...rejects.map((each) => atRoute(plan, each)));
     // Readings of one kind share one list of names, so that whoever keeps them can tell by identity.
     if (!sameNames(names, lastNames)) lastNames = names.slice();
     const lane = names.length === 1 ? names[0]! : '';
     const reading = { group, device, timeUs, lane, windowMs, latenessMs, metrics: lastNames, values: values.slice() };
     into.readings.push(recordId === undefined ? reading : { ...reading, recordId });
+    return undefined;
   };
 }
 
