@@ -60,10 +60,7 @@ export class Pipeline {
     this.buffer = new EdgeBuffer(context.databasePath, context.options, context.readOnly);
     this.books = structuredClone(this.buffer.savedBooks.books);
     this.#builder = new BlockBuilder(this.buffer.dictionary, context.options.future);
-    this.#aggregator = new Aggregator(
-      (device, startMs, lengthMs) =>
-        this.buffer.windows.find(device, startMs, lengthMs) ?? { part: this.buffer.newPart(startMs) },
-    );
+    this.#aggregator = new Aggregator(this.buffer);
     this.#recover();
   }
 

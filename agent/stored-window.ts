@@ -15,8 +15,8 @@ export interface StoredWindow extends WindowId {
   readonly folded: number;
   readonly readings: number;
   readonly metrics: ReadonlyMap<number, MetricSummary>;
-  /** Which readings were counted. */
-  readonly seen: Uint8Array;
+  /** Which readings were counted; undefined where that was given up to save room. */
+  readonly seen: Uint8Array | undefined;
 }
 
 /** A window to be saved. */

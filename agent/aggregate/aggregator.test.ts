@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type Block, type BlockReading, emptyTally, type Shape } from '../block.js';
 import type { StoredWindow } from '../stored-window.js';
-import { Aggregator } from './aggregator.js';
+import { Aggregator, type SavedWindows } from './aggregator.js';
 
 const MINUTE = 60_000;
 const shape: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [1, 2], lane: '' };
@@ -18,7 +18,23 @@ function block(...readings: BlockReading[]): Block {
 }
 
 function fresh(): Aggregator {
-  return new Aggregator(() => ({ part: 0 }));
+  return new Aggregator(storeOf(new Map()));
+}
+
+/** Saved windows in a map. */
+function storeOf(windows: Map<string, StoredWindow>): SavedWindows {
+  const of = (device: number) => [...windows.values()].filter((window) => window.device === device);
+  return {
+    find: (device, timeUs) =>
+      of(device)
+        .filter(({ startMs, lengthMs }) => startMs * 1000 <= timeUs && timeUs < (startMs + lengthMs) * 1000)
+        .sort((a, b) => b.part - a.part)[0],
+    lengthsIn: (device, from, to) =>
+      of(device)
+        .filter(({ startMs, lengthMs }) => startMs < to && startMs + lengthMs > from)
+        .map(({ lengthMs }) => lengthMs),
+    newPart: () => 0,
+  };
 }
 
 /** Saves everything; the memory of seen readings is compared by what it knows. */
@@ -94,7 +110,7 @@ t.test('identity: time in its lane, or the record id', async (t) => {
 
 t.test('a saved window comes back for a late reading, and knows what it has seen', async (t) => {
   const store = new Map<string, StoredWindow>();
-  const aggregator = new Aggregator((device, startMs) => store.get(`${device}/${startMs}`) ?? { part: 0 });
+  const aggregator = new Aggregator(storeOf(store));
   const saveAll = (sequence: number) => {
     for (const window of aggregator.neededBy(sequence)) {
       const save = aggregator.save(window, sequence);
@@ -151,4 +167,43 @@ t.test('negative times belong to the window before 1970', async (t) => {
   const aggregator = fresh();
   aggregator.apply(block(reading(1, -1, [1, 2])), 1, 0);
   t.equal(contents(aggregator)[0]?.startMs, -MINUTE);
+});
+
+t.test('another window length: what was counted stays known, and windows never overlap', async (t) => {
+  const lengths = [MINUTE, 5 * MINUTE, 45 * MINUTE, 60 * MINUTE, 40 * MINUTE];
+  const shapes = lengths.map((windowMs) => ({ ...shape, windowMs }));
+  const command = fc.record({ at: fc.nat(200), shape: fc.constantFrom(...shapes), save: fc.nat(9) });
+  fc.assert(
+    fc.property(fc.array(command, { minLength: 20, maxLength: 80, size: 'max' }), (commands) => {
+      const store = new Map<string, StoredWindow>();
+      const aggregator = new Aggregator(storeOf(store));
+      const truth = new Set<number>();
+      let counted = 0;
+      for (const [i, { at, shape, save }] of commands.entries()) {
+        counted += aggregator.apply(block(reading(1, at * MINUTE, [1, 2], shape)), i + 1, 0).counted;
+        truth.add(at);
+        if (save > 0) continue;
+        for (const window of aggregator.neededBy(i + 1)) {
+          store.set(`${window.startMs}/${window.lengthMs}`, aggregator.save(window, i + 1));
+          aggregator.saved(window);
+        }
+      }
+      t.equal(counted, truth.size);
+      const open = aggregator.neededBy(commands.length).map((window) => aggregator.save(window, commands.length));
+      const all = [...new Map([...store, ...open.map((w) => [`${w.startMs}/${w.lengthMs}`, w] as const)]).values()];
+      all.sort((a, b) => a.startMs - b.startMs);
+      t.ok(all.every((w, i) => i === 0 || all[i - 1]!.startMs + all[i - 1]!.lengthMs <= w.startMs));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+t.test('a window that gave up its memory gets a part of its own for what comes late', async (t) => {
+  const store = new Map<string, StoredWindow>();
+  const aggregator = new Aggregator({ ...storeOf(store), newPart: () => 7 });
+  const sealed = { device: 1, startMs: 0, lengthMs: 60 * MINUTE, part: 0, revision: 1, folded: 1, readings: 9 };
+  store.set('1', { ...sealed, metrics: new Map(), seen: undefined });
+  aggregator.apply(block(reading(1, 5 * MINUTE, [1, 2]), reading(1, 5 * MINUTE, [1, 2])), 2, 0);
+  const [late] = aggregator.neededBy(2);
+  t.match(aggregator.save(late!, 2), { startMs: 0, lengthMs: 60 * MINUTE, part: 7, readings: 1 });
 });

@@ -12,8 +12,15 @@ import type { StoredWindow, WindowSave } from '../stored-window.js';
 import { Accumulators } from './accumulators.js';
 import { OpenWindow } from './open-window.js';
 
-/** Finds the window that a late reading belongs to, or the part number that a new one has to take. */
-export type FindWindow = (device: number, startMs: number, lengthMs: number) => StoredWindow | { part: number };
+/** The saved windows, as this stage sees them. */
+export interface SavedWindows {
+  /** The saved window of the device that holds the instant, whatever its length; of several parts the newest. */
+  find(device: number, timeUs: number): StoredWindow | undefined;
+  /** Lengths of the device's saved windows that overlap `[startMs, endMs)`. */
+  lengthsIn(device: number, startMs: number, endMs: number): number[];
+  /** The part number that a new window has to take: see `WindowKey.part`. */
+  newPart(startMs: number): number;
+}
 
 export interface Applied {
   counted: number;
@@ -24,7 +31,7 @@ export interface Applied {
 const TICK_MS = 100;
 
 export class Aggregator {
-  readonly #find: FindWindow;
+  readonly #saved: SavedWindows;
   readonly #accumulators = new Accumulators();
   /** By device, then by start and length. */
   readonly #windows = new Map<number, Map<string, OpenWindow>>();
@@ -35,15 +42,17 @@ export class Aggregator {
   /** How many unsaved windows were first changed by a block. */
   readonly #dirtySince = new Map<number, number>();
   readonly #scales: number[] = [];
-  #open = 0;
+  /** Lengths of the windows that were in memory. */
+  readonly #lengths = new Set<number>();
+  #count = 0;
 
-  constructor(find: FindWindow) {
-    this.#find = find;
+  constructor(saved: SavedWindows) {
+    this.#saved = saved;
   }
 
   /** Windows in memory. */
   get open(): number {
-    return this.#open;
+    return this.#count;
   }
 
   /** The oldest block that unsaved windows need, leaving out `saving`; undefined where none does. */
@@ -84,27 +93,65 @@ export class Aggregator {
     if (window.dirtySince === 0) this.#markDirty(window, sequence, nowMs, shape.latenessMs);
   }
 
+  /**
+   * The one window of the device that holds the instant. Windows of a device never overlap, even when the configured
+   * length changed: what was counted in a window is known there, and nowhere else.
+   */
   #windowOf(device: number, timeUs: number, lengthMs: number): OpenWindow {
     const current = this.#current[device];
-    if (current?.lengthMs === lengthMs && current.contains(timeUs / 1000)) return current;
+    if (current?.contains(timeUs / 1000)) return current;
+    const window = this.#inMemory(device, timeUs) ?? this.#open(this.#fetch(device, timeUs, lengthMs));
+    this.#current[device] = window;
+    return window;
+  }
+
+  #inMemory(device: number, timeUs: number): OpenWindow | undefined {
+    const windows = this.#windows.get(device);
+    if (windows === undefined) return undefined;
+    for (const length of this.#lengths) {
+      const window = windows.get(keyOf(windowStartMs(timeUs, length), length));
+      if (window !== undefined) return window;
+    }
+    return undefined;
+  }
+
+  #fetch(device: number, timeUs: number, lengthMs: number): OpenWindow {
+    const saved = this.#saved.find(device, timeUs);
+    if (saved === undefined) {
+      const length = this.#freeLength(device, timeUs, lengthMs);
+      const startMs = windowStartMs(timeUs, length);
+      return new OpenWindow(device, startMs, length, this.#saved.newPart(startMs));
+    }
+    if (saved.seen !== undefined) return OpenWindow.restore(saved, saved.seen, this.#accumulators);
+    // its memory of what was counted is gone: what comes now is a part of its own
+    return new OpenWindow(device, saved.startMs, saved.lengthMs, this.#saved.newPart(saved.startMs));
+  }
+
+  /**
+   * The configured length, or a shorter one where windows of another length are in the way: boundaries of all lengths are
+   * multiples of their greatest common divisor, so a window of that length lies within one of them or in none.
+   */
+  #freeLength(device: number, timeUs: number, lengthMs: number): number {
     const startMs = windowStartMs(timeUs, lengthMs);
-    const key = `${startMs}/${lengthMs}`;
-    let windows = this.#windows.get(device);
+    const endMs = startMs + lengthMs;
+    const lengths = this.#saved.lengthsIn(device, startMs, endMs);
+    if (this.#lengths.size > 1 || !this.#lengths.has(lengthMs)) {
+      for (const window of this.#windows.get(device)?.values() ?? []) {
+        if (window.startMs < endMs && window.startMs + window.lengthMs > startMs) lengths.push(window.lengthMs);
+      }
+    }
+    return lengths.reduce(greatestCommonDivisor, lengthMs);
+  }
+
+  #open(window: OpenWindow): OpenWindow {
+    let windows = this.#windows.get(window.device);
     if (windows === undefined) {
       windows = new Map();
-      this.#windows.set(device, windows);
+      this.#windows.set(window.device, windows);
     }
-    let window = windows.get(key);
-    if (window === undefined) {
-      const found = this.#find(device, startMs, lengthMs);
-      window =
-        'metrics' in found
-          ? OpenWindow.restore(found, this.#accumulators)
-          : new OpenWindow(device, startMs, lengthMs, found.part);
-      windows.set(key, window);
-      this.#open++;
-    }
-    this.#current[device] = window;
+    windows.set(keyOf(window.startMs, window.lengthMs), window);
+    this.#lengths.add(window.lengthMs);
+    this.#count++;
     return window;
   }
 
@@ -157,10 +204,10 @@ export class Aggregator {
     }
     window.free(this.#accumulators);
     const windows = this.#windows.get(window.device);
-    windows?.delete(`${window.startMs}/${window.lengthMs}`);
+    windows?.delete(keyOf(window.startMs, window.lengthMs));
     if (windows?.size === 0) this.#windows.delete(window.device);
     if (this.#current[window.device] === window) this.#current[window.device] = undefined;
-    this.#open--;
+    this.#count--;
   }
 
   /** Windows that were looked at (a repeated reading brings one back) but not changed. */
@@ -169,4 +216,12 @@ export class Aggregator {
       for (const window of windows.values()) if (window.dirtySince === 0) this.#forget(window);
     }
   }
+}
+
+function keyOf(startMs: number, lengthMs: number): string {
+  return `${startMs}/${lengthMs}`;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }

@@ -27,12 +27,12 @@ export class OpenWindow {
     this.part = part;
   }
 
-  static restore(stored: StoredWindow, accumulators: Accumulators): OpenWindow {
+  static restore(stored: StoredWindow, seen: Uint8Array, accumulators: Accumulators): OpenWindow {
     const window = new OpenWindow(stored.device, stored.startMs, stored.lengthMs, stored.part);
     window.revision = stored.revision;
     window.folded = stored.folded;
     window.readings = window.#savedReadings = stored.readings;
-    window.seen = Seen.decode(stored.seen);
+    window.seen = Seen.decode(seen);
     for (const [metric, summary] of stored.metrics) {
       window.metrics.push(metric);
       window.rows.push(accumulators.restore(summary));

@@ -135,7 +135,7 @@ t.test('saving moves readings from the journal to rows, once', async (t) => {
     [2],
     'block 2 is still needed',
   );
-  t.equal(buffer.windows.find(1, 0, MINUTE)?.revision, 1);
+  t.equal(buffer.find(1, 0)?.revision, 1);
   buffer.save([save(buffer, MINUTE, 1)], { ...emptyBooks(), in: 2 }, undefined);
   t.equal(buffer.journalBytes, 0);
   t.equal(buffer.sequence, 2, 'numbers are not used again');
@@ -183,16 +183,16 @@ t.test(
     buffer.commit(commitOf(blockOf(buffer, 1)));
     buffer.save([save(buffer, 0, 1)], emptyBooks(), 1);
     buffer.purge(10 * MINUTE);
-    t.ok(buffer.windows.find(1, 0, MINUTE), 'no receipt yet');
+    t.ok(buffer.find(1, 0), 'no receipt yet');
     buffer.receipted([{ device: 1, startMs: 0, lengthMs: MINUTE, part: 0, revision: 1 }]);
     buffer.purge(10 * MINUTE);
-    t.ok(buffer.windows.find(1, 0, MINUTE), 'its block is still in the journal');
+    t.ok(buffer.find(1, 0), 'its block is still in the journal');
     buffer.save([], emptyBooks(), undefined);
     buffer.purge(MINUTE - 1);
-    t.ok(buffer.windows.find(1, 0, MINUTE), 'changed too recently');
+    t.ok(buffer.find(1, 0), 'changed too recently');
     t.equal(buffer.newPart(0), 0);
     buffer.purge(10 * MINUTE);
-    t.equal(buffer.windows.find(1, 0, MINUTE), undefined);
+    t.equal(buffer.find(1, 0), undefined);
     t.not(buffer.newPart(0), 0, 'a late window must not replace what the cloud has');
     t.equal(buffer.newPart(MINUTE), 0);
   },

@@ -9,7 +9,7 @@
 
 import { type Block, type BlockReading, emptyTally } from '../block.js';
 import { type Books, booksSchema, emptyBooks } from '../books.js';
-import type { WindowRef, WindowSave } from '../stored-window.js';
+import type { StoredWindow, WindowRef, WindowSave } from '../stored-window.js';
 import { decodeBlock, encodeBlock } from './block-codec.js';
 import { Dictionary } from './dictionary.js';
 import { type ImportProgress, Imports } from './imports.js';
@@ -136,6 +136,16 @@ export class EdgeBuffer {
       this.#statements.setMeta.run('purged_until_ms', untilMs);
     });
     return more;
+  }
+
+  /** The saved window of the device that holds the instant, whatever its length; of several parts the newest. */
+  find(device: number, timeUs: number): StoredWindow | undefined {
+    return this.windows.find(device, timeUs);
+  }
+
+  /** Lengths of the device's saved windows that overlap `[startMs, endMs)`. */
+  lengthsIn(device: number, startMs: number, endMs: number): number[] {
+    return this.windows.lengthsIn(device, startMs, endMs);
   }
 
   /**

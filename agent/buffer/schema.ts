@@ -7,6 +7,7 @@
  * windows     one row a window. revision grows with each save; receipted is the highest revision that the cloud has
  *             committed; the backlog is the rows where the one is above the other. folded says up to which block the
  *             journal is in it
+ * window_lengths   every length that a window has
  * ledger      readings counted per device and UTC day, sent along so that the cloud knows what it lacks
  * held        readings from the future, until their time comes
  * quarantine  samples of what was rejected
@@ -33,12 +34,13 @@ const SCHEMA = `
     device INTEGER NOT NULL, start_ms INTEGER NOT NULL, length_ms INTEGER NOT NULL, part INTEGER NOT NULL,
     revision INTEGER NOT NULL, receipted INTEGER NOT NULL DEFAULT 0, folded INTEGER NOT NULL,
     closes_ms INTEGER NOT NULL, readings INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    summary BLOB NOT NULL, seen BLOB NOT NULL,
+    summary BLOB NOT NULL, seen BLOB,
     PRIMARY KEY (device, start_ms, length_ms, part)
   ) WITHOUT ROWID;
   CREATE INDEX backlog ON windows (start_ms, device, length_ms, part, closes_ms, bytes)
     WHERE revision > receipted;
   CREATE INDEX receipted ON windows (closes_ms) WHERE revision <= receipted;
+  CREATE TABLE window_lengths (length_ms INTEGER PRIMARY KEY) WITHOUT ROWID;
   CREATE TABLE ledger (device INTEGER NOT NULL, day_ms INTEGER NOT NULL, readings INTEGER NOT NULL,
     PRIMARY KEY (device, day_ms)) WITHOUT ROWID;
   CREATE TABLE held (id INTEGER PRIMARY KEY, due_ms INTEGER NOT NULL, block BLOB NOT NULL);

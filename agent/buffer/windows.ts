@@ -8,7 +8,7 @@
 import type { LedgerEntry } from '../../shared/batch.js';
 import type { MetricSummary } from '../../shared/summary.js';
 import { decodeMetrics, encodeMetrics } from '../../shared/summary-codec.js';
-import type { WindowKey } from '../../shared/window.js';
+import { type WindowKey, windowStartMs } from '../../shared/window.js';
 import type { BacklogState, BacklogWindow, StoredWindow, WindowId, WindowRef, WindowSave } from '../stored-window.js';
 import type { Dictionary } from './dictionary.js';
 import type { Db } from './schema.js';
@@ -24,7 +24,7 @@ interface Row {
   folded: number;
   readings: number;
   summary: Uint8Array;
-  seen: Uint8Array;
+  seen: Uint8Array | null;
 }
 
 const COLUMNS = 'device, start_ms, length_ms, part, revision, folded, readings, summary, seen';
@@ -32,34 +32,43 @@ const COLUMNS = 'device, start_ms, length_ms, part, revision, folded, readings, 
 export class Windows {
   readonly #dictionary: Dictionary;
   readonly #statements;
+  /** Every length that a row has. */
+  readonly #lengths: Set<number>;
 
   constructor(db: Db, dictionary: Dictionary) {
     this.#dictionary = dictionary;
     this.#statements = prepareStatements(db);
+    this.#lengths = new Set(db.prepare('SELECT length_ms FROM window_lengths').pluck().all() as number[]);
   }
 
-  /** The newest part of a window. */
-  find(device: number, startMs: number, lengthMs: number): StoredWindow | undefined {
-    const row = this.#statements.find.get(device, startMs, lengthMs) as Row | undefined;
-    if (row === undefined) return undefined;
-    return {
-      device,
-      startMs,
-      lengthMs,
-      part: row.part,
-      revision: row.revision,
-      folded: row.folded,
-      readings: row.readings,
-      metrics: decodeMetrics(row.summary, startMs, lengthMs),
-      seen: row.seen,
-    };
+  /** The window of the device that holds the instant, whatever its length; of several parts the newest. */
+  find(device: number, timeUs: number): StoredWindow | undefined {
+    for (const lengthMs of this.#lengths) {
+      const row = this.#statements.find.get(device, windowStartMs(timeUs, lengthMs), lengthMs) as Row | undefined;
+      if (row !== undefined) return storedWindow(row);
+    }
+    return undefined;
+  }
+
+  /** Lengths of the device's windows that overlap `[startMs, endMs)`. */
+  lengthsIn(device: number, startMs: number, endMs: number): number[] {
+    const lengths: number[] = [];
+    for (const lengthMs of this.#lengths) {
+      if (this.#statements.overlap.get(device, startMs - lengthMs, endMs, lengthMs) !== undefined)
+        lengths.push(lengthMs);
+    }
+    return lengths;
   }
 
   /** Inside a transaction. */
   save(window: WindowSave): void {
     const { device, startMs, lengthMs, part, revision, folded, closesMs, readings, seen } = window;
+    if (!this.#lengths.has(lengthMs)) {
+      this.#statements.addLength.run(lengthMs);
+      this.#lengths.add(lengthMs);
+    }
     const summary = encodeMetrics(window.metrics, startMs, lengthMs);
-    const bytes = summary.length + seen.length;
+    const bytes = summary.length + (seen?.length ?? 0);
     this.#statements.save.run(
       device,
       startMs,
@@ -71,7 +80,7 @@ export class Windows {
       readings,
       bytes,
       summary,
-      seen,
+      seen ?? null,
     );
     if (window.gained > 0) this.#statements.addLedger.run(device, dayOf(startMs), window.gained);
   }
@@ -153,6 +162,20 @@ export class Windows {
   }
 }
 
+function storedWindow(row: Row): StoredWindow {
+  return {
+    device: row.device,
+    startMs: row.start_ms,
+    lengthMs: row.length_ms,
+    part: row.part,
+    revision: row.revision,
+    folded: row.folded,
+    readings: row.readings,
+    metrics: decodeMetrics(row.summary, row.start_ms, row.length_ms),
+    seen: row.seen ?? undefined,
+  };
+}
+
 function dayOf(timeMs: number): number {
   return Math.floor(timeMs / DAY_MS) * DAY_MS;
 }
@@ -163,6 +186,11 @@ function prepareStatements(db: Db) {
     find: db.prepare(
       `SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? ORDER BY part DESC LIMIT 1`,
     ),
+    // start_ms > ? leaves out a window that ends where the interval begins
+    overlap: db.prepare(
+      'SELECT 1 FROM windows WHERE device = ? AND start_ms > ? AND start_ms < ? AND length_ms = ? LIMIT 1',
+    ),
+    addLength: db.prepare('INSERT OR IGNORE INTO window_lengths VALUES (?)'),
     save: db.prepare(
       `INSERT INTO windows (device, start_ms, length_ms, part, revision, folded, closes_ms, readings, bytes, summary, seen)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
