@@ -36,7 +36,7 @@ t.test('any batch comes back bit-equal, in order', async () => {
       const order = ({ windows }: Batch) => windows.map(({ metrics }) => [...metrics.keys()]);
       assert.deepEqual(order(decoded), order(batch));
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
 });
 
@@ -85,11 +85,11 @@ t.test('speed', async (t) => {
     const batch = typicalBatch(typicalWindows({ sensors, devices: 100 }));
     const message = encodeBatch(batch);
     const nanoseconds = (work: () => void) => {
-      for (let i = 0; i < 40; i++) work();
+      for (let i = 0; i < 20; i++) work();
       const began = process.cpuUsage();
-      for (let i = 0; i < 40; i++) work();
+      for (let i = 0; i < 20; i++) work();
       const { user, system } = process.cpuUsage(began);
-      return Math.round(((user + system) * 1000) / 40 / 500);
+      return Math.round(((user + system) * 1000) / 20 / 500);
     };
     const [encode, decode] = [nanoseconds(() => encodeBatch(batch)), nanoseconds(() => decodeBatch(message))];
     t.comment(`${what}: ${encode} ns to encode a summary, ${decode} ns to decode it`);
@@ -122,7 +122,7 @@ t.test('what cannot be told is refused by the writer', async () => {
     ['an epoch in capitals', { epoch: small.epoch.toUpperCase() }],
     ['session 0', { session: 0 }],
     ['sequence 0', { sequence: 0 }],
-    ['a window that is not aligned', { windows: [{ ...window, startMs: window.startMs + 1 }] }],
+    ['a window that is not aligned', { windows: [{ ...window, startMs: window.startMs + 1, metrics: new Map() }] }],
     ['a ledger entry within a day', { ledger: [{ ...small.ledger[0]!, dayMs: 1 }] }],
     ['no device name', { windows: [{ ...window, device: '' }] }],
     ['a name too long', { windows: [{ ...window, device: 'ä'.repeat(129) }] }],

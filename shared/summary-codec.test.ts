@@ -30,7 +30,7 @@ t.test('a window of any summaries comes back bit-equal', async () => {
     fc.property(metrics, (all) => {
       assert.deepStrictEqual(decodeMetrics(encodeMetrics(all, START, MINUTE), START, MINUTE), all);
     }),
-    { numRuns: 800 },
+    { numRuns: 500 },
   );
 });
 
@@ -40,7 +40,7 @@ t.test('merged summaries come back bit-equal', async () => {
       const merged = mergeAll(parts);
       assert.deepStrictEqual(backAndForth(merged), merged);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -150,7 +150,7 @@ t.test('any bytes under a right checksum give summaries that could be, or an err
         }
       },
     ),
-    { numRuns: 2500 },
+    { numRuns: 1500 },
   );
   assert.ok(read > 100, `only ${read} of them could be read: the test shows little`);
 });
