@@ -19,9 +19,15 @@ export class Inbox {
   readonly logged: string[] = [];
   readonly #unread: Delivery[] = [];
   #wake: (() => void) | undefined;
+  #listening: (() => void) | undefined;
 
-  readonly accept: Accept = (message, done, urgent = false) => {
+  readonly accept: Accept = (message, tell, urgent = false) => {
     const { topic, arrivalUs } = message;
+    let told = false;
+    const done = (error?: Error): void => {
+      if (!told) tell(error);
+      told = true;
+    };
     const delivery = { topic, arrivalUs, urgent, done, text: Buffer.from(message.payload).toString() };
     this.all.push(delivery);
     this.#unread.push(delivery);
@@ -44,12 +50,27 @@ export class Inbox {
     return taken;
   }
 
+  /** When a line of the log matches, from now on or already. */
+  async said(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const line = this.logged.find((one) => pattern.test(one));
+      if (line !== undefined) return line;
+      await new Promise<void>((resolve) => {
+        this.#listening = resolve;
+      });
+    }
+  }
+
   get unread(): number {
     return this.#unread.length;
   }
 
   context(more: Partial<SourceContext> = {}): SourceContext {
-    const log = pino({ level: 'debug' }, { write: (line: string) => this.logged.push(line) });
+    const write = (line: string): void => {
+      this.logged.push(line);
+      this.#listening?.();
+    };
+    const log = pino({ level: 'debug' }, { write });
     return {
       accept: this.accept,
       gateway: 'gw',

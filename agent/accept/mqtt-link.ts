@@ -1,0 +1,188 @@
+/**
+ * One connection of the mqtt source to its broker, from CONNECT to its end.
+ *
+ * Promises: a PUBACK is written only after Accept says that the message is on disk, and only on the connection that
+ * brought the message (a packet id means nothing on another). Many messages wait for one commit: mqtt.js takes the next
+ * packet when handleMessage calls back, and writes no PUBACK if it calls back with an error; so each message calls back
+ * with one at once, and its PUBACK is written here, together with all others of its commit. A message that could not be
+ * stored ends the connection, because a broker sends again only on a new one.
+ */
+import type { Socket } from 'node:net';
+import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import type { Accept } from '../reading.js';
+
+export interface LinkCounters {
+  stored: number;
+  /** Handed over, not stored, not acknowledged. */
+  unstored: number;
+  /** Old news, acknowledged and not counted. */
+  retainedIgnored: number;
+  /** Sent before, as the broker says. */
+  redelivered: number;
+}
+
+export interface LinkOptions {
+  readonly url: string;
+  readonly client: IClientOptions;
+  readonly accept: Accept;
+  readonly arrivalUs: () => number;
+  readonly maxInFlight: number;
+  readonly acceptRetained: boolean;
+  readonly counters: LinkCounters;
+}
+
+export interface Granted {
+  readonly sessionPresent: boolean;
+}
+
+/** Why a connection ended, as far as is known. */
+export interface LinkEnd {
+  /** What mqtt.js or the socket complained of; undefined for a plain close. */
+  readonly error: unknown;
+  /** CONNACK or DISCONNECT reason code of the broker. */
+  readonly reasonCode: number | undefined;
+  /** The broker had accepted the connection. */
+  readonly wasUp: boolean;
+}
+
+/** Tells mqtt.js to write no PUBACK for this packet, and to go on. Never seen by anyone. */
+const HELD = new Error('held until it is on disk');
+
+export class Link {
+  /** Resolves when the connection is over; never rejects. */
+  readonly ended: Promise<LinkEnd>;
+  /** Resolves when the broker has accepted the connection; undefined if it never does. */
+  readonly up: Promise<Granted | undefined>;
+  readonly #options: LinkOptions;
+  readonly #client: MqttClient;
+  #inFlight = 0;
+  #closing = false;
+  #drained: (() => void) | undefined;
+  /** Packet ids whose PUBACK goes out at the end of this turn. */
+  #acknowledged: number[] = [];
+  /** Lets mqtt.js go on reading. */
+  #goOn: (() => void) | undefined;
+
+  /** Starts to connect. */
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    const client = mqtt.connect(options.url, {
+      ...options.client,
+      reconnectPeriod: 0, // a new client each time: nothing of a failed connection lives on
+      resubscribe: false,
+      queueQoSZero: false,
+    });
+    this.#client = client;
+    client.handleMessage = (packet, next) => this.#receive(packet, next);
+    let error: unknown;
+    let reasonCode: number | undefined;
+    let wasUp = false;
+    client.on('error', (problem) => {
+      error ??= problem;
+      const { code } = problem as { code?: unknown };
+      if (typeof code === 'number') reasonCode ??= code;
+    });
+    client.on('disconnect', (packet) => {
+      reasonCode ??= packet.reasonCode;
+    });
+    this.ended = new Promise((resolve) => client.once('close', () => resolve({ error, reasonCode, wasUp })));
+    this.up = new Promise((resolve) => {
+      client.once('connect', ({ sessionPresent }) => {
+        wasUp = true;
+        resolve({ sessionPresent });
+      });
+      client.once('close', () => resolve(undefined));
+    });
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** The QoS that the broker granted, or its refusal. */
+  subscribe(filter: string, qos: 0 | 1): Promise<number | Error> {
+    // rh 1: with MQTT 5, retained messages only where the subscription is new
+    return new Promise((resolve) => {
+      this.#client.subscribe(filter, { qos, rh: 1 }, (error, granted) => resolve(error ?? granted?.[0]?.qos ?? qos));
+      this.#client.once('close', () => resolve(new Error('the connection was lost')));
+    });
+  }
+
+  /** Takes nothing more, and waits until what was taken is acknowledged. */
+  async drain(): Promise<void> {
+    this.#closing = true;
+    this.#goOn?.();
+    if (this.#inFlight === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve;
+      this.#client.once('close', () => resolve());
+    });
+  }
+
+  /** Ends the connection: after what was written is sent, or (`force`) at once. */
+  end(force: boolean): void {
+    this.#client.end(force);
+    if (force) this.#client.stream.destroy(); // end() does nothing the second time
+  }
+
+  #receive(packet: IPublishPacket, next: (error?: Error) => void): void {
+    const { topic, qos, retain, dup, messageId } = packet;
+    const { accept, arrivalUs, acceptRetained, counters } = this.#options;
+    if (this.#closing) {
+      next(HELD); // the broker has it still
+      return;
+    }
+    if (retain && !acceptRetained) {
+      counters.retainedIgnored++;
+      next();
+      return;
+    }
+    if (dup) counters.redelivered++;
+    const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
+    const alone = qos === 2; // never asked for; PUBCOMP then is the acknowledgement, and mqtt.js writes it
+    this.#inFlight++;
+    accept(
+      { topic, payload, arrivalUs: arrivalUs() },
+      (error) => {
+        this.#inFlight--;
+        if (error === undefined) counters.stored++;
+        else counters.unstored++;
+        if (alone) next(error);
+        else if (error === undefined && qos === 1 && messageId !== undefined) this.#acknowledge(messageId);
+        if (error !== undefined && qos > 0) this.#hangUp();
+        if (this.#inFlight < this.#options.maxInFlight) this.#goOn?.();
+        if (this.#inFlight === 0) this.#drained?.();
+      },
+      alone,
+    );
+    if (alone) return;
+    if (this.#inFlight < this.#options.maxInFlight) next(HELD);
+    else
+      this.#goOn = () => {
+        this.#goOn = undefined;
+        next(HELD);
+      };
+  }
+
+  /** What is acknowledged is still written; the rest will be sent again on the next connection. */
+  #hangUp(): void {
+    this.#closing = true;
+    this.#writePubacks();
+    (this.#client.stream as Socket).destroySoon();
+  }
+
+  #acknowledge(messageId: number): void {
+    if (this.#acknowledged.push(messageId) === 1) queueMicrotask(() => this.#writePubacks());
+  }
+
+  /** MQTT 3.1.1 §3.4, MQTT 5 §3.4 (reason code 0 is left out): the same four bytes each. */
+  #writePubacks(): void {
+    const ids = this.#acknowledged;
+    this.#acknowledged = [];
+    const { stream } = this.#client;
+    if (ids.length === 0 || stream.destroyed || !stream.writable) return; // they will be sent again
+    const bytes = Buffer.alloc(ids.length * 4);
+    for (const [index, id] of ids.entries()) bytes.writeUInt32BE(0x40020000 + id, index * 4);
+    stream.write(bytes);
+  }
+}
