@@ -85,7 +85,7 @@ export class Agent {
       backlog: buffer.windows.backlogState(),
       openWindows,
       disk: {
-        bytes: buffer.diskBytes(),
+        bytes: buffer.disk().bytes,
         maxBytes: this.#config.buffer.maxBytes,
         journalBytes: buffer.journalBytes,
       },
@@ -108,6 +108,7 @@ export class Agent {
         page: (nowMs, after, limit) => buffer.windows.backlog(nowMs, after, limit),
         unsent: (nowMs, id) => buffer.windows.unsent(nowMs, id),
         ledger: (refs) => buffer.windows.ledger(refs),
+        attempted: (refs) => buffer.attempted(refs),
         receipted: (refs) => buffer.receipted(refs),
       },
       clock: systemClock,

@@ -24,11 +24,14 @@ export interface Gathered {
 
 /** Samples of one reason kept of one commit: a flood must not wear the disk. */
 const SAMPLES_PER_REASON = 2;
+/** Senders with ever new sets of metrics must not fill the memory. */
+const MAX_SHAPES = 10_000;
 
 export class BlockBuilder {
   readonly #ids: Ids;
   readonly #futureMs: number;
   readonly #shapes = new Map<string, Shape>();
+  readonly #shapesOf = new WeakMap<readonly string[], Shape>();
   #readings: BlockReading[] = [];
   #held: BlockReading[] = [];
   #samples: Sample[] = [];
@@ -95,13 +98,25 @@ export class BlockBuilder {
     };
   }
 
-  #shapeOf({ windowMs, latenessMs, lane, metrics }: Reading): Shape {
+  /** Readings of one route with the same metrics share one array of names, so that is looked up first. */
+  #shapeOf(reading: Reading): Shape {
+    const known = this.#shapesOf.get(reading.metrics);
+    if (
+      known?.windowMs === reading.windowMs &&
+      known.lane === reading.lane &&
+      known.latenessMs === reading.latenessMs
+    ) {
+      return known;
+    }
+    const { windowMs, latenessMs, lane, metrics } = reading;
     const key = `${windowMs}/${latenessMs}/${lane}\u0000${metrics.join('\u0000')}`;
     let shape = this.#shapes.get(key);
     if (shape === undefined) {
+      if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();
       shape = { windowMs, latenessMs, lane, metrics: metrics.map((name) => this.#ids.metric(name)) };
       this.#shapes.set(key, shape);
     }
+    this.#shapesOf.set(metrics, shape);
     return shape;
   }
 

@@ -17,12 +17,14 @@ export const booksSchema = z.object({
   rejected: reasonsSchema,
   /** Single metrics left out of readings that otherwise count. */
   values: reasonsSchema,
+  /** Unsent windows that were merged into coarser ones to save room, by the length of those: `15m`, `1h`, `1d`. */
+  coarsened: reasonsSchema,
 });
 
 export type Books = z.infer<typeof booksSchema>;
 
 export function emptyBooks(): Books {
-  return { in: 0, counted: 0, duplicate: 0, held: 0, rejected: {}, values: {} };
+  return { in: 0, counted: 0, duplicate: 0, held: 0, rejected: {}, values: {}, coarsened: {} };
 }
 
 /** Adds what one block brought, in place. */
@@ -35,7 +37,7 @@ export function enter(books: Books, tally: Tally, applied: { counted: number; du
   addReasons(books.values, tally.values);
 }
 
-function addReasons(total: Record<string, number>, more: Readonly<Record<string, number>>): void {
+export function addReasons(total: Record<string, number>, more: Readonly<Record<string, number>>): void {
   for (const [reason, count] of Object.entries(more)) total[reason] = (total[reason] ?? 0) + count;
 }
 

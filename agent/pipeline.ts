@@ -30,6 +30,11 @@ export interface PipelineContext {
 
 const TICK_MS = 100;
 const SAVE_AT_ONCE = 500;
+/** Shares of the cap at which room is made, and until when. */
+const HIGH_MARK = 0.7;
+const LOW_MARK = 0.6;
+/** Unsent windows younger than this are not merged. */
+const KEPT_FINE_MS = 3_600_000;
 const HOUSEKEEPING_MS = 10_000;
 /** A block is committed early at this many readings. */
 const MAX_BLOCK = 10_000;
@@ -251,5 +256,23 @@ export class Pipeline {
     this.#housekeptMs = nowMs;
     this.#aggregator.dropClean();
     this.buffer.purge(nowMs - this.#context.options.retention);
+    this.#makeRoom(nowMs);
+  }
+
+  /** Near the cap: first what the cloud has goes, then the oldest unsent windows become coarser. */
+  #makeRoom(nowMs: number): void {
+    const { maxBytes } = this.#context.options;
+    if (this.buffer.disk().used < HIGH_MARK * maxBytes) return;
+    const isOpen = this.#aggregator.isOpen.bind(this.#aggregator);
+    while (this.buffer.disk().used > LOW_MARK * maxBytes) {
+      if (this.buffer.purge(Number.MAX_SAFE_INTEGER)) continue;
+      const coarsened = this.buffer.coarsen(nowMs - KEPT_FINE_MS, isOpen, this.books);
+      if (coarsened === undefined) return;
+      this.books.coarsened = coarsened;
+    }
+    this.#context.log.warn(
+      { coarsened: this.books.coarsened },
+      'near the cap: old windows were merged into coarser ones',
+    );
   }
 }

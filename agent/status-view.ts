@@ -27,8 +27,9 @@ function head(status: AgentStatus): string[] {
   ];
 }
 
-function link({ push, timeMs }: AgentStatus): string[] {
-  if (push === null) return [row('link', 'unknown: the agent is not running')];
+function link({ push, running, timeMs }: AgentStatus): string[] {
+  if (push === null)
+    return [row('link', running ? 'none: no uplink is configured' : 'unknown: the agent is not running')];
   const { link, lastReceiptMs, counters } = push;
   const receipt = lastReceiptMs === null ? 'none since the start' : `${age(timeMs - lastReceiptMs)} ago`;
   const lines = [
@@ -57,6 +58,8 @@ function books(status: AgentStatus): string[] {
     ),
   ];
   if (rejected > 0) lines.push(row('rejected', reasons(books.rejected)));
+  if (sumReasons(books.coarsened) > 0)
+    lines.push(row('coarsened', `${reasons(books.coarsened)} (windows, to save room)`));
   if (sumReasons(books.values) > 0) lines.push(row('values left out', reasons(books.values)));
   if (status.refused > 0) lines.push(row('not stored', `${status.refused}, not acknowledged`));
   return lines;

@@ -34,6 +34,7 @@ function storeOf(windows: Map<string, StoredWindow>): SavedWindows {
         .filter(({ startMs, lengthMs }) => startMs < to && startMs + lengthMs > from)
         .map(({ lengthMs }) => lengthMs),
     newPart: () => 0,
+    nextPart: () => 1,
   };
 }
 
@@ -200,7 +201,7 @@ t.test('another window length: what was counted stays known, and windows never o
 
 t.test('a window that gave up its memory gets a part of its own for what comes late', async (t) => {
   const store = new Map<string, StoredWindow>();
-  const aggregator = new Aggregator({ ...storeOf(store), newPart: () => 7 });
+  const aggregator = new Aggregator({ ...storeOf(store), nextPart: () => 7 });
   const sealed = { device: 1, startMs: 0, lengthMs: 60 * MINUTE, part: 0, revision: 1, folded: 1, readings: 9 };
   store.set('1', { ...sealed, metrics: new Map(), seen: undefined });
   aggregator.apply(block(reading(1, 5 * MINUTE, [1, 2]), reading(1, 5 * MINUTE, [1, 2])), 2, 0);

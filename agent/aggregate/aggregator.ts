@@ -8,7 +8,7 @@
  */
 import { windowStartMs } from '../../shared/window.js';
 import type { Block, BlockReading } from '../block.js';
-import type { StoredWindow, WindowSave } from '../stored-window.js';
+import type { StoredWindow, WindowId, WindowSave } from '../stored-window.js';
 import { Accumulators } from './accumulators.js';
 import { OpenWindow } from './open-window.js';
 
@@ -18,8 +18,10 @@ export interface SavedWindows {
   find(device: number, timeUs: number): StoredWindow | undefined;
   /** Lengths of the device's saved windows that overlap `[startMs, endMs)`. */
   lengthsIn(device: number, startMs: number, endMs: number): number[];
-  /** The part number that a new window has to take: see `WindowKey.part`. */
+  /** The part number of a window that is not saved: see `WindowKey.part`. */
   newPart(startMs: number): number;
+  /** A part number that no window has had. */
+  nextPart(): number;
 }
 
 export interface Applied {
@@ -124,7 +126,7 @@ export class Aggregator {
     }
     if (saved.seen !== undefined) return OpenWindow.restore(saved, saved.seen, this.#accumulators);
     // its memory of what was counted is gone: what comes now is a part of its own
-    return new OpenWindow(device, saved.startMs, saved.lengthMs, this.#saved.newPart(saved.startMs));
+    return new OpenWindow(device, saved.startMs, saved.lengthMs, this.#saved.nextPart());
   }
 
   /**
@@ -179,6 +181,14 @@ export class Aggregator {
       for (const window of windows) if (window.dirtySince <= sequence) needed.push(window);
     }
     return needed;
+  }
+
+  /** Whether a window of the device that overlaps the interval is in memory. */
+  isOpen({ device, startMs, lengthMs }: Omit<WindowId, 'part'>): boolean {
+    for (const window of this.#windows.get(device)?.values() ?? []) {
+      if (window.startMs < startMs + lengthMs && window.startMs + window.lengthMs > startMs) return true;
+    }
+    return false;
   }
 
   /** What is to be stored of a window, as of block `sequence`. Call `saved` once that is done. */

@@ -1,8 +1,8 @@
 /** One window in memory: which readings it has seen, and one accumulator row for each of its metrics. */
 import type { MetricSummary } from '../../shared/summary.js';
+import { Seen } from '../seen.js';
 import type { StoredWindow, WindowSave } from '../stored-window.js';
 import type { Accumulators } from './accumulators.js';
-import { Seen } from './seen.js';
 
 export class OpenWindow {
   readonly device: number;

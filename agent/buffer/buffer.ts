@@ -7,10 +7,14 @@
  * ordered. Never frees a window without the receipt for its very revision.
  */
 
+import { statSync } from 'node:fs';
+import { EdgetallyError } from '../../shared/errors.js';
 import { type Block, type BlockReading, emptyTally } from '../block.js';
-import { type Books, booksSchema, emptyBooks } from '../books.js';
+import { addReasons, type Books, booksSchema, emptyBooks } from '../books.js';
 import type { StoredWindow, WindowRef, WindowSave } from '../stored-window.js';
+import { Ballast } from './ballast.js';
 import { decodeBlock, encodeBlock } from './block-codec.js';
+import { Coarsener, type Interval } from './coarsen.js';
 import { Dictionary } from './dictionary.js';
 import { type ImportProgress, Imports } from './imports.js';
 import type { BufferOptions } from './options.js';
@@ -36,6 +40,7 @@ export interface HeldReading {
 
 const RELEASE_AT_ONCE = 1000;
 const PURGE_AT_ONCE = 2000;
+const COARSEN_AT_ONCE = 200;
 
 export class EdgeBuffer {
   readonly path: string;
@@ -53,12 +58,16 @@ export class EdgeBuffer {
   #sequence: number;
   #purgedUntilMs: number;
   readonly #db: Db;
+  readonly #ballast: Ballast;
+  readonly #coarsener: Coarsener;
   readonly #statements;
 
   constructor(path: string, options: BufferOptions, readOnly = false) {
     this.path = path;
     const db = readOnly ? openReadOnly(path) : openDatabase(path, options.maxBytes);
     this.#db = db;
+    this.#ballast = new Ballast(`${path}-ballast`);
+    this.#coarsener = new Coarsener(db);
     this.#statements = prepareStatements(db);
     this.epoch = String(this.#meta('epoch'));
     this.session = Number(this.#meta('session')) + (readOnly ? 0 : 1);
@@ -91,6 +100,7 @@ export class EdgeBuffer {
 
   /** Makes a block durable; returns its number. */
   commit(commit: Commit): number {
+    this.#checkRoom();
     const sequence = this.#sequence + 1;
     const bytes = encodeBlock(commit.block);
     this.#transaction(() => {
@@ -114,11 +124,15 @@ export class EdgeBuffer {
   save(windows: readonly WindowSave[], books: Books, oldestNeeded: number | undefined): void {
     this.#transaction(() => {
       for (const window of windows) this.windows.save(window);
-      this.#statements.setMeta.run('books', JSON.stringify(books));
-      this.#statements.setMeta.run('sequence', this.#sequence);
+      this.#saveBooks(books);
       this.#statements.forget.run(oldestNeeded ?? this.#sequence + 1);
     });
     this.journalBytes = (this.#statements.journalState.get() as { bytes: number }).bytes;
+  }
+
+  /** These revisions are about to leave; returns those that are still the newest. */
+  attempted(refs: readonly WindowRef[]): WindowRef[] {
+    return this.#transaction(() => this.windows.attempted(refs));
   }
 
   receipted(refs: readonly WindowRef[]): void {
@@ -156,20 +170,59 @@ export class EdgeBuffer {
     return startMs < this.#purgedUntilMs ? this.#sequence : 0;
   }
 
+  /** A part number that no window has had. */
+  nextPart(): number {
+    return this.#sequence;
+  }
+
+  /**
+   * Merges some of the oldest unsent windows into coarser ones; returns the books' new count of those, undefined where
+   * there is nothing to merge.
+   */
+  coarsen(beforeMs: number, isOpen: (interval: Interval) => boolean, books: Books): Books['coarsened'] | undefined {
+    const { level, intervals } = this.#coarsener.candidates(beforeMs, isOpen);
+    if (intervals.length === 0) return undefined;
+    const coarsened = { ...books.coarsened };
+    this.#transaction(() => {
+      for (const interval of intervals.slice(0, COARSEN_AT_ONCE)) {
+        const { windows, save } = this.#coarsener.merge(interval, this.#sequence);
+        this.windows.save(save);
+        addReasons(coarsened, { [level]: windows });
+      }
+      this.#saveBooks({ ...books, coarsened });
+    });
+    return coarsened;
+  }
+
   /** Held readings whose time has come. */
   due(nowMs: number): HeldReading[] {
     const rows = this.#statements.due.all(nowMs, RELEASE_AT_ONCE) as { id: number; block: Uint8Array }[];
     return rows.map(({ id, block }) => ({ id, reading: decodeBlock(block).readings[0]! }));
   }
 
-  /** Bytes on disk: database, write-ahead log and free pages. */
-  diskBytes(): number {
-    const pages = Number(this.#db.pragma('page_count', { simple: true }));
-    return pages * Number(this.#db.pragma('page_size', { simple: true }));
+  /** Bytes on disk (with log and free pages), and of these the ones in use. */
+  disk(): { bytes: number; used: number } {
+    const pragma = (name: string) => Number(this.#db.pragma(name, { simple: true }));
+    const pages = pragma('page_count');
+    const pageBytes = pragma('page_size');
+    const logBytes = statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+    return { bytes: pages * pageBytes + logBytes, used: (pages - pragma('freelist_count')) * pageBytes };
   }
 
   close(): void {
     this.#db.close();
+  }
+
+  /** While the ballast is gone, room is for receipts, and intake waits. */
+  #checkRoom(): void {
+    if (this.#ballast.isThere) return;
+    if (!this.#ballast.diskIsFull) this.#ballast.take();
+    else throw new EdgetallyError('database-failed', `${this.path}: the disk is full; intake waits for room`);
+  }
+
+  #saveBooks(books: Books): void {
+    this.#statements.setMeta.run('books', JSON.stringify(books));
+    this.#statements.setMeta.run('sequence', this.#sequence);
   }
 
   #hold(reading: BlockReading): void {
@@ -181,11 +234,13 @@ export class EdgeBuffer {
     return this.#statements.getMeta.get(key);
   }
 
-  #transaction(work: () => void): void {
+  #transaction<T>(work: () => T): T {
     try {
-      this.#db.transaction(work)();
+      return this.#db.transaction(work)();
     } catch (error) {
-      throw explain(error, this.path);
+      const explained = explain(error, this.path);
+      if (explained.isFull && this.#ballast.diskIsFull) this.#ballast.drop();
+      throw explained;
     }
   }
 }

@@ -5,8 +5,9 @@
  * devices, metrics   dictionaries: small ids for names
  * journal     one block a commit: readings that are in no saved window yet
  * windows     one row a window. revision grows with each save; receipted is the highest revision that the cloud has
- *             committed; the backlog is the rows where the one is above the other. folded says up to which block the
- *             journal is in it
+ *             committed; the backlog is the rows where the one is above the other. attempted is the highest revision
+ *             that ever left: while it is 0 nobody else knows the window. folded says up to which block the journal is
+ *             in it. seen is NULL where the memory of what was counted was given up to save room
  * window_lengths   every length that a window has
  * ledger      readings counted per device and UTC day, sent along so that the cloud knows what it lacks
  * held        readings from the future, until their time comes
@@ -19,11 +20,13 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { EdgetallyError } from '../../shared/errors.js';
+import { EdgetallyError, type ErrorCode } from '../../shared/errors.js';
 
 const APPLICATION_ID = 0x45544c41; // "ETLA"
 const SCHEMA_VERSION = 1;
 const OLDEST_SQLITE = [3, 51, 3] as const; // a corruption bug of the WAL is mended there
+
+const MAX_WAL_BYTES = 8 * 1024 * 1024;
 
 const SCHEMA = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -32,7 +35,8 @@ const SCHEMA = `
   CREATE TABLE journal (sequence INTEGER PRIMARY KEY, block BLOB NOT NULL);
   CREATE TABLE windows (
     device INTEGER NOT NULL, start_ms INTEGER NOT NULL, length_ms INTEGER NOT NULL, part INTEGER NOT NULL,
-    revision INTEGER NOT NULL, receipted INTEGER NOT NULL DEFAULT 0, folded INTEGER NOT NULL,
+    revision INTEGER NOT NULL, attempted INTEGER NOT NULL DEFAULT 0, receipted INTEGER NOT NULL DEFAULT 0,
+    folded INTEGER NOT NULL,
     closes_ms INTEGER NOT NULL, readings INTEGER NOT NULL, bytes INTEGER NOT NULL,
     summary BLOB NOT NULL, seen BLOB,
     PRIMARY KEY (device, start_ms, length_ms, part)
@@ -62,7 +66,7 @@ export function openDatabase(path: string, maxBytes: number): Db {
     db.pragma('trusted_schema = OFF');
     // IMMEDIATE takes the lock, so that a second process learns of the first one here and not in mid-run.
     db.transaction(() => prepare(db, path)).immediate();
-    db.pragma(`max_page_count = ${Math.floor(maxBytes / Number(db.pragma('page_size', { simple: true })))}`);
+    limitSize(db, maxBytes);
     if (db.pragma('synchronous', { simple: true }) !== 2) {
       throw new EdgetallyError('database-failed', `${path}: synchronous=FULL did not take`);
     }
@@ -71,6 +75,16 @@ export function openDatabase(path: string, maxBytes: number): Db {
     db.close();
     throw explain(error, path);
   }
+}
+
+/** Keeps database and write-ahead log together under the cap. */
+function limitSize(db: Db, maxBytes: number): void {
+  const pageBytes = Number(db.pragma('page_size', { simple: true }));
+  const walBytes = Math.min(MAX_WAL_BYTES, Math.floor(maxBytes / 8));
+  db.pragma(`max_page_count = ${Math.floor((maxBytes - walBytes) / pageBytes)}`);
+  // a checkpoint starts at half of what the log may take: a transaction may add to it meanwhile
+  db.pragma(`wal_autocheckpoint = ${Math.max(8, Math.floor(walBytes / 2 / pageBytes))}`);
+  db.pragma(`journal_size_limit = ${walBytes}`);
 }
 
 /** Opens the database of a stopped agent for reading. */
@@ -123,16 +137,28 @@ function checkVersion(db: Db, path: string): void {
   }
 }
 
-/** SQLite's errors in our words. */
-export function explain(error: unknown, path: string): Error {
-  if (error instanceof EdgetallyError) return error;
-  const code = error instanceof Database.SqliteError ? error.code : undefined;
-  if (code === 'SQLITE_BUSY') {
-    return new EdgetallyError('database-locked', `${path} is in use by another process`, { cause: error });
+/** A fault of the database in our words. */
+export class DatabaseError extends EdgetallyError {
+  /** No room: the disk is full, or the database has reached its cap. */
+  readonly isFull: boolean;
+
+  constructor(code: ErrorCode, message: string, cause: unknown, isFull = false) {
+    super(code, message, { cause });
+    this.isFull = isFull;
   }
-  if (code === 'SQLITE_NOTADB') {
-    return new EdgetallyError('database-invalid', `${path} is not an SQLite database`, { cause: error });
-  }
+}
+
+/** RLIMIT_FSIZE and some file systems give a failed write where others say full. */
+const FULL = new Set(['SQLITE_FULL', 'SQLITE_IOERR_WRITE']);
+
+export function explain(error: unknown, path: string): DatabaseError {
+  if (error instanceof DatabaseError) return error;
+  if (error instanceof EdgetallyError) return new DatabaseError(error.code, error.message, error);
+  const code = error instanceof Database.SqliteError ? error.code : '';
+  if (code === 'SQLITE_BUSY')
+    return new DatabaseError('database-locked', `${path} is in use by another process`, error);
+  if (code === 'SQLITE_NOTADB')
+    return new DatabaseError('database-invalid', `${path} is not an SQLite database`, error);
   const text = error instanceof Error ? error.message : String(error);
-  return new EdgetallyError('database-failed', `${path}: ${text}`, { cause: error });
+  return new DatabaseError('database-failed', `${path}: ${text}`, error, FULL.has(code));
 }

@@ -104,6 +104,14 @@ export class Windows {
     return row === undefined ? undefined : this.#backlogWindow(row);
   }
 
+  /** These revisions are about to leave; returns those that are still the newest. Inside a transaction. */
+  attempted(refs: readonly WindowRef[]): WindowRef[] {
+    return refs.filter(
+      ({ device, startMs, lengthMs, part, revision }) =>
+        this.#statements.attempted.run(device, startMs, lengthMs, part, revision).changes === 1,
+    );
+  }
+
   backlogState(): BacklogState {
     return this.#statements.backlogState.get() as BacklogState;
   }
@@ -210,6 +218,7 @@ function prepareStatements(db: Db) {
       `SELECT count(*) AS windows, coalesce(sum(bytes), 0) AS bytes, min(start_ms) AS oldestMs
          FROM windows INDEXED BY backlog WHERE revision > receipted`,
     ),
+    attempted: db.prepare(`UPDATE windows SET attempted = revision WHERE ${key} AND revision = ?`),
     receipted: db.prepare(`UPDATE windows SET receipted = ? WHERE ${key} AND receipted < ?`),
     purgeable: db.prepare(
       `SELECT device, start_ms, length_ms, part FROM windows INDEXED BY receipted

@@ -32,6 +32,10 @@ class FakeBacklog implements Backlog {
     return [];
   }
 
+  attempted(refs: readonly WindowRef[]): WindowRef[] {
+    return refs.filter(({ startMs, revision }) => this.windows.get(startMs)?.revision === revision);
+  }
+
   receipted(refs: readonly WindowRef[]): void {
     for (const { startMs, revision } of refs) {
       const window = this.windows.get(startMs)!;
@@ -145,4 +149,14 @@ t.test('more fresh windows than are remembered are found all the same', async (t
   const ids = Array.from({ length: 30_000 }, (_, start) => backlog.put(start));
   outbox.saved(ids);
   t.strictSame(starts(outbox.next(0)), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+t.test('a window that was merged away since it was read is not sent', async (t) => {
+  const { backlog, outbox } = setup();
+  for (let start = 1; start <= 15; start++) backlog.put(start);
+  outbox.next(0);
+  for (let start = 11; start <= 14; start++) backlog.windows.delete(start);
+  backlog.put(15, 2);
+  t.equal(outbox.next(0), undefined, 'revision 1 of window 15 is not the newest any more');
+  t.strictSame(starts(outbox.next(5_000)), [15], 'the newest goes with the next look');
 });

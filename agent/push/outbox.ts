@@ -15,6 +15,11 @@ export interface Backlog {
   /** One window as it may be sent now; undefined where it has its receipt or is not closed. */
   unsent(nowMs: number, id: WindowId): BacklogWindow | undefined;
   ledger(refs: readonly WindowRef[]): LedgerEntry[];
+  /**
+   * These revisions are about to leave: from now on the cloud may know them. Durable when it returns; returns those that
+   * are still there as they were.
+   */
+  attempted(refs: readonly WindowRef[]): WindowRef[];
   receipted(refs: readonly WindowRef[]): void;
 }
 
@@ -88,7 +93,7 @@ export class Outbox {
   /** The next batch, or undefined where there is nothing to send or enough in flight. */
   next(nowMs: number): Outgoing | undefined {
     if (this.#inFlight.size >= this.#limits.maxInFlight) return undefined;
-    const windows = this.#gather(nowMs);
+    const windows = this.#leaving(nowMs);
     if (windows.length === 0) return undefined;
     const refs = windows.map((window) => window.ref);
     const sequence = ++this.#sequence;
@@ -96,6 +101,17 @@ export class Outbox {
     for (const ref of refs) this.#travelling.set(keyOf(ref), ref.revision);
     this.counters.sent++;
     return { sequence, windows, ledger: this.#backlog.ledger(refs) };
+  }
+
+  /** What was read some time ago may have changed since, or been merged into a coarser window. */
+  #leaving(nowMs: number): BacklogWindow[] {
+    for (;;) {
+      const windows = this.#gather(nowMs);
+      if (windows.length === 0) return windows;
+      const left = new Set(this.#backlog.attempted(windows.map((window) => window.ref)));
+      const leaving = windows.filter((window) => left.has(window.ref));
+      if (leaving.length > 0) return leaving;
+    }
   }
 
   /** The cloud has committed these batches. Returns how many windows that freed. */

@@ -9,8 +9,8 @@
  * start), ids (count, then each as text).
  */
 import { createHash } from 'node:crypto';
-import { ByteReader, ByteWriter } from '../../shared/bytes.js';
-import { EdgetallyError } from '../../shared/errors.js';
+import { ByteReader, ByteWriter } from '../shared/bytes.js';
+import { EdgetallyError } from '../shared/errors.js';
 
 const VERSION = 1;
 const MAX_ID_LENGTH = 22; // of base64url for 128 bits
@@ -43,6 +43,13 @@ export class Seen {
     if (this.#ids.has(id)) return false;
     this.#ids.add(id);
     return true;
+  }
+
+  /** Takes up what another window has seen, which starts `byUs` after this one. */
+  merge(other: Seen, byUs: number): void {
+    for (const offset of other.#common) insert(this.#common, offset + byUs);
+    for (const [lane, offsets] of other.#lanes) for (const offset of offsets) this.add(lane, offset + byUs, undefined);
+    for (const id of other.#ids) this.#ids.add(id);
   }
 
   encode(): Uint8Array {

@@ -1,0 +1,135 @@
+/**
+ * Makes room when the buffer nears its cap: unsent windows are merged into coarser ones, the oldest first, 1 min → 15 min
+ * → 1 h → 1 day, so that counts, totals, means and extremes stay exact and only the resolution suffers.
+ *
+ * Never merges a window that ever left (attempted > 0): the cloud may have it, and would count it twice. Windows of a
+ * device never overlap, so an interval is merged only where every window in it may be. The memory of which readings were
+ * counted is merged too, up to 15 minutes; of coarser windows it is given up, and what comes late for them is a part
+ * of its own.
+ */
+
+import { type MetricSummary, mergeAll } from '../../shared/summary.js';
+import { decodeMetrics } from '../../shared/summary-codec.js';
+import { Seen } from '../seen.js';
+import type { WindowId, WindowSave } from '../stored-window.js';
+import type { Db } from './schema.js';
+
+const LEVELS = [
+  { name: '15m', lengthMs: 900_000 },
+  { name: '1h', lengthMs: 3_600_000 },
+  { name: '1d', lengthMs: 86_400_000 },
+] as const;
+/** Up to this length the memory of what was counted is kept. */
+const REMEMBERED_MS = 900_000;
+const CANDIDATES = 2_000;
+
+/** Where a coarser window may come to stand. */
+export type Interval = Omit<WindowId, 'part'>;
+
+interface Fine {
+  start_ms: number;
+  length_ms: number;
+  part: number;
+  revision: number;
+  attempted: number;
+  closes_ms: number;
+  readings: number;
+  summary: Uint8Array;
+  seen: Uint8Array | null;
+}
+
+export class Coarsener {
+  readonly #statements;
+
+  constructor(db: Db) {
+    this.#statements = {
+      // the backlog is read in order of time, so this meets the oldest first
+      candidates: db.prepare(
+        `SELECT device, start_ms FROM windows INDEXED BY backlog
+           WHERE revision > receipted AND attempted = 0 AND length_ms < ? AND start_ms < ? ORDER BY start_ms LIMIT ?`,
+      ),
+      within: db.prepare(
+        `SELECT start_ms, length_ms, part, revision, attempted, closes_ms, readings, summary, seen FROM windows
+           WHERE device = ? AND start_ms >= ? AND start_ms < ?`,
+      ),
+      before: db
+        .prepare(
+          'SELECT start_ms + length_ms FROM windows WHERE device = ? AND start_ms < ? ORDER BY start_ms DESC LIMIT 1',
+        )
+        .pluck(),
+      delete: db.prepare('DELETE FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ?'),
+    };
+  }
+
+  /**
+   * Some intervals that may be merged, of the finest level at which there are any. `isOpen` tells where a window is in
+   * memory; what ends after `beforeMs` is left alone.
+   */
+  candidates(beforeMs: number, isOpen: (interval: Interval) => boolean): { level: string; intervals: Interval[] } {
+    for (const { name, lengthMs } of LEVELS) {
+      const rows = this.#statements.candidates.all(lengthMs, beforeMs - lengthMs, CANDIDATES) as {
+        device: number;
+        start_ms: number;
+      }[];
+      const intervals = new Map<string, Interval>();
+      for (const { device, start_ms } of rows) {
+        const startMs = Math.floor(start_ms / lengthMs) * lengthMs;
+        intervals.set(`${device}/${startMs}`, { device, startMs, lengthMs });
+      }
+      const mergeable = [...intervals.values()].filter((interval) => !isOpen(interval) && this.#mayMerge(interval));
+      if (mergeable.length > 0) return { level: name, intervals: mergeable };
+    }
+    return { level: '', intervals: [] };
+  }
+
+  #mayMerge({ device, startMs, lengthMs }: Interval): boolean {
+    const fine = this.#statements.within.all(device, startMs, startMs + lengthMs) as Fine[];
+    const mayGo = (row: Fine) => row.attempted === 0 && row.start_ms + row.length_ms <= startMs + lengthMs;
+    if (fine.length < 2 || !fine.every(mayGo)) return false;
+    const endBefore = this.#statements.before.get(device, startMs) as number | undefined;
+    return endBefore === undefined || endBefore <= startMs;
+  }
+
+  /** Takes the windows of an interval out and returns the one to save in their place. Inside a transaction. */
+  merge(interval: Interval, folded: number): { windows: number; save: WindowSave } {
+    const { device, startMs, lengthMs } = interval;
+    const fine = this.#statements.within.all(device, startMs, startMs + lengthMs) as Fine[];
+    for (const row of fine) this.#statements.delete.run(device, row.start_ms, row.length_ms, row.part);
+    const save: WindowSave = {
+      device,
+      startMs,
+      lengthMs,
+      part: Math.max(...fine.map(({ part }) => part)),
+      revision: 1,
+      folded,
+      readings: fine.reduce((sum, { readings }) => sum + readings, 0),
+      metrics: mergeMetrics(fine),
+      seen: lengthMs <= REMEMBERED_MS ? mergeSeen(fine, startMs) : undefined,
+      gained: 0,
+      closesMs: Math.max(...fine.map(({ closes_ms }) => closes_ms)),
+    };
+    return { windows: fine.length, save };
+  }
+}
+
+function mergeMetrics(fine: readonly Fine[]): Map<number, MetricSummary> {
+  const summaries = new Map<number, MetricSummary[]>();
+  for (const { summary, start_ms, length_ms } of fine) {
+    for (const [metric, one] of decodeMetrics(summary, start_ms, length_ms)) {
+      const list = summaries.get(metric);
+      if (list === undefined) summaries.set(metric, [one]);
+      else list.push(one);
+    }
+  }
+  return new Map([...summaries].map(([metric, list]) => [metric, mergeAll(list)]));
+}
+
+/** Undefined where one of them has none. */
+function mergeSeen(fine: readonly Fine[], startMs: number): Uint8Array | undefined {
+  const seen = new Seen();
+  for (const row of [...fine].sort((a, b) => a.start_ms - b.start_ms)) {
+    if (row.seen === null) return undefined;
+    seen.merge(Seen.decode(row.seen), (row.start_ms - startMs) * 1000);
+  }
+  return seen.encode();
+}
