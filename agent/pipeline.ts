@@ -256,17 +256,17 @@ export class Pipeline {
     this.#housekeptMs = nowMs;
     this.#aggregator.dropClean();
     this.buffer.purge(nowMs - this.#context.options.retention);
-    this.#makeRoom(nowMs);
+    this.makeRoom();
   }
 
   /** Near the cap: first what the cloud has goes, then the oldest unsent windows become coarser. */
-  #makeRoom(nowMs: number): void {
+  makeRoom(): void {
     const { maxBytes } = this.#context.options;
     if (this.buffer.disk().used < HIGH_MARK * maxBytes) return;
     const isOpen = this.#aggregator.isOpen.bind(this.#aggregator);
     while (this.buffer.disk().used > LOW_MARK * maxBytes) {
       if (this.buffer.purge(Number.MAX_SAFE_INTEGER)) continue;
-      const coarsened = this.buffer.coarsen(nowMs - KEPT_FINE_MS, isOpen, this.books);
+      const coarsened = this.buffer.coarsen(this.#context.clock.nowMs() - KEPT_FINE_MS, isOpen, this.books);
       if (coarsened === undefined) return;
       this.books.coarsened = coarsened;
     }
