@@ -12,6 +12,7 @@ const status: Status = {
   sentMs: 1_790_000_040_000,
   backlog: { windows: 12, bytes: 3456, oldestMs: 1_789_999_980_000 },
   readings: { in: 10, counted: 6, duplicate: 2, rejected: 1, held: 1 },
+  reasons: { rejected: { 'not-json': 1 }, values: {} },
 };
 
 function decode(value: unknown) {
@@ -36,8 +37,15 @@ t.test('what a newer gateway says besides is let through; a newer version is ref
   assert.match(newer.detail, /status format 7.*reads up to 1.*upgrade/);
 });
 
+t.test('reasons: kinds that this program does not know are kept; a gateway that gives none has none', async () => {
+  const reasons = { ...status.reasons, coarsened: { hour: 7 } };
+  assert.deepEqual(decode({ ...status, reasons }), { ok: true, value: { ...status, reasons } });
+  const { reasons: _, ...without } = status;
+  assert.deepEqual(decode(without), { ok: true, value: { ...status, reasons: {} } });
+});
+
 t.test('what is missing or wrong is named', async () => {
-  for (const key of Object.keys(status)) {
+  for (const key of Object.keys(status).filter((name) => name !== 'reasons')) {
     const decoded = decode(Object.fromEntries(Object.entries(status).filter(([name]) => name !== key)));
     assert.ok(!decoded.ok && decoded.reason === 'invalid');
     assert.match(decoded.detail, new RegExp(`status: ${key}: `));
@@ -50,6 +58,11 @@ t.test('what is missing or wrong is named', async () => {
     { backlog: { windows: 1, bytes: 1 } },
     { backlog: { windows: 1.5, bytes: 1, oldestMs: null } },
     { readings: { ...status.readings, held: '1' } },
+    { reasons: { rejected: { 'not-json': -1 } } },
+    { reasons: { rejected: { '\u001b[2J': 1 } } },
+    { reasons: { 'Not a word': {} } },
+    { reasons: { rejected: 1 } },
+    { reasons: { rejected: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`r${i}`, 1])) } },
   ];
   for (const part of wrong) assert.equal(decode({ ...status, ...part }).ok, false, JSON.stringify(part));
 });

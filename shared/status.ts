@@ -9,8 +9,19 @@ import { z } from 'zod';
 import { type DecodedMessage, decodeMessage, epochField } from './message.js';
 
 export const STATUS_VERSION = 1;
+/** Kinds, and reasons of one kind. */
+const MAX_WORDS = 64;
 
 const count = z.int().min(0);
+
+/** A kind of loss, and a reason: words that are safe to print. */
+const word = z.string().regex(/^[a-z0-9-]{1,64}$/, 'expected a word of a-z, 0-9 and -');
+
+function few<T>(value: z.ZodType<T>) {
+  return z
+    .record(word, value)
+    .refine((record) => Object.keys(record).length <= MAX_WORDS, `expected at most ${MAX_WORDS} entries`);
+}
 
 const status = z.object({
   v: z.literal(STATUS_VERSION),
@@ -22,11 +33,16 @@ const status = z.object({
   backlog: z.object({ windows: count, bytes: count, oldestMs: z.int().nullable() }),
   /** Since the database was made: in = counted + duplicate + rejected + held. */
   readings: z.object({ in: count, counted: count, duplicate: count, rejected: count, held: count }),
+  /**
+   * Everything that was lost, left out or made coarser, since the database was made: kind → reason → how often. `rejected`
+   * is readings.rejected by reason, `values` single metrics left out of readings that count. A gateway may know more kinds.
+   */
+  reasons: few(few(count)).default({}),
 });
 
 export type Status = Readonly<z.infer<typeof status>>;
 
-export function encodeStatus(value: Omit<Status, 'v'>): Uint8Array {
+export function encodeStatus(value: Omit<z.input<typeof status>, 'v'>): Uint8Array {
   return Buffer.from(JSON.stringify({ ...value, v: STATUS_VERSION }));
 }
 

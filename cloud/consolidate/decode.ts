@@ -41,9 +41,10 @@ function decodeBatchDelivery(delivery: Delivery, gateway: string): Decoded {
   const decoded = decodeBatch(delivery.payload);
   if (!decoded.ok) return rejected(delivery, gateway, decoded.reason, decoded.detail, decoded.header);
   const { epoch, session, sequence, windows, ledger } = decoded.batch;
+  const identity = { epoch, session, sequence };
   return {
-    change: { kind: 'batch', gateway, receivedMs: delivery.receivedMs, epoch, windows, ledger },
-    identity: { epoch, session, sequence },
+    change: { kind: 'batch', gateway, receivedMs: delivery.receivedMs, ...identity, windows, ledger },
+    identity,
   };
 }
 
@@ -55,8 +56,7 @@ export function rejected(
   detail: string,
   identity?: BatchIdentity,
 ): Decoded {
-  return {
-    change: { kind: 'rejected', gateway, receivedMs, topic: topic.slice(0, MAX_TOPIC), reason, detail, payload },
-    ...(identity && { identity }),
-  };
+  const named = identity && { identity };
+  const kept = { gateway, receivedMs, topic: topic.slice(0, MAX_TOPIC), reason, detail, payload };
+  return { change: { kind: 'rejected', ...kept, ...named }, ...named };
 }

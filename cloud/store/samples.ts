@@ -45,5 +45,6 @@ export function windowsOf(
 }
 
 export function batchOf(windows: readonly WindowSummary[], more: Partial<BatchChange> = {}): BatchChange {
-  return { kind: 'batch', gateway: 'gw', epoch: EPOCH_A, receivedMs: NOON, windows, ledger: [], ...more };
+  const identity = { epoch: EPOCH_A, session: 1, sequence: 1 };
+  return { kind: 'batch', gateway: 'gw', ...identity, receivedMs: NOON, windows, ledger: [], ...more };
 }

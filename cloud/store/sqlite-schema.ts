@@ -9,6 +9,7 @@
  *             fleet report reads one stretch
  * dirty       the roll-ups that are out of date
  * ledger      readings that a gateway says it counted, per device, UTC day and epoch
+ * sessions    which batches of a session arrived: a few ranges of sequences, as JSON
  * quarantine  rejected messages, whole, the oldest making room
  * counters    what happened since the file was made
  *
@@ -37,7 +38,8 @@ const SCHEMA = `
   );
   CREATE TABLE epochs (
     id INTEGER PRIMARY KEY, gateway INTEGER NOT NULL, epoch TEXT NOT NULL,
-    first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, UNIQUE (gateway, epoch)
+    first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
+    status TEXT, status_ms INTEGER NOT NULL DEFAULT 0, UNIQUE (gateway, epoch)
   );
   CREATE TABLE groups (id INTEGER PRIMARY KEY, gateway INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (gateway, name));
   CREATE TABLE devices (id INTEGER PRIMARY KEY, grp INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (grp, name));
@@ -59,7 +61,10 @@ const SCHEMA = `
   CREATE INDEX oldest_dirty ON dirty (mark, level);
   CREATE TABLE ledger (
     day_ms INTEGER NOT NULL, device INTEGER NOT NULL, epoch INTEGER NOT NULL, readings INTEGER NOT NULL,
-    PRIMARY KEY (day_ms, device, epoch)
+    told_ms INTEGER NOT NULL, PRIMARY KEY (day_ms, device, epoch)
+  ) WITHOUT ROWID;
+  CREATE TABLE sessions (
+    epoch INTEGER NOT NULL, session INTEGER NOT NULL, sequences TEXT NOT NULL, PRIMARY KEY (epoch, session)
   ) WITHOUT ROWID;
   CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY AUTOINCREMENT, gateway TEXT NOT NULL, digest BLOB NOT NULL, received_ms INTEGER NOT NULL,

@@ -1,9 +1,10 @@
 /** Reads one consistent state of the SQLite database: everything between the BEGIN and COMMIT of its connection. */
-import type { Status } from '../../shared/status.js';
 import { decodeSummary, ROLL_UP_SPAN_MS } from './sqlite-blob.js';
+import { SqliteBooks } from './sqlite-books.js';
 import type { SqliteDictionary } from './sqlite-dictionary.js';
 import type { Db } from './sqlite-schema.js';
 import {
+  type DayTally,
   type DirtyRollUp,
   type GatewayRow,
   LEVELS,
@@ -53,11 +54,13 @@ interface DirtyRow {
 export class SqliteSnapshot implements Snapshot {
   readonly #db: Db;
   readonly #dictionary: SqliteDictionary;
+  readonly #books: SqliteBooks;
   readonly #statements: ReturnType<typeof prepare>;
 
   constructor(db: Db, dictionary: SqliteDictionary) {
     this.#db = db;
     this.#dictionary = dictionary;
+    this.#books = new SqliteBooks(db, dictionary);
     this.#statements = prepare(db);
   }
 
@@ -127,11 +130,11 @@ export class SqliteSnapshot implements Snapshot {
   }
 
   async counted(dayMs: number, where: Where): Promise<number> {
-    const ids = this.#dictionary.idsWhere('device', where);
-    if (ids === undefined) return this.#statements.countedAll.get(dayMs) as number;
-    let readings = 0;
-    for (const id of ids) readings += this.#statements.counted.get(dayMs, id) as number;
-    return readings;
+    return this.#books.counted(dayMs, where);
+  }
+
+  async *tallies(span: Span, where: Where): AsyncGenerator<readonly DayTally[]> {
+    yield* this.#books.tallies(span, where);
   }
 
   async devices(): Promise<readonly Subject[]> {
@@ -139,21 +142,11 @@ export class SqliteSnapshot implements Snapshot {
   }
 
   async gateways(): Promise<readonly GatewayRow[]> {
-    type Row = Omit<GatewayRow, 'epochs' | 'status' | 'newestMs'> & {
-      readonly id: number;
-      readonly newestMs: number | null;
-      readonly status: string | null;
-    };
-    return (this.#statements.gateways.all() as Row[]).map(({ id, newestMs, status, ...row }) => ({
-      ...row,
-      newestMs: newestMs ?? undefined,
-      epochs: this.#statements.epochs.all(id) as GatewayRow['epochs'][number][],
-      status: status === null ? undefined : (JSON.parse(status) as Status),
-    }));
+    return this.#books.gateways();
   }
 
   async books(): Promise<StoreBooks> {
-    return this.#statements.books.get() as StoreBooks;
+    return this.#books.books();
   }
 
   #window(device: number, row: WindowRow, metrics: Metrics): Portion {
@@ -225,22 +218,6 @@ function prepare(db: Db) {
     ),
     oldestDirty: db.prepare(
       'SELECT level, start_ms AS start, subject, mark FROM dirty ORDER BY mark, level, start_ms, subject LIMIT ?',
-    ),
-    counted: db.prepare('SELECT coalesce(sum(readings), 0) FROM ledger WHERE day_ms = ? AND device = ?').pluck(),
-    countedAll: db.prepare('SELECT coalesce(sum(readings), 0) FROM ledger WHERE day_ms = ?').pluck(),
-    gateways: db.prepare(
-      `SELECT id, name AS gateway, seen_ms AS seenMs, newest_ms AS newestMs, batches, rejected, status,
-         status_ms AS statusMs FROM gateways ORDER BY name`,
-    ),
-    epochs: db.prepare(
-      `SELECT epoch, first_ms AS firstSeenMs, last_ms AS lastSeenMs FROM epochs WHERE gateway = ?
-       ORDER BY first_ms, epoch`,
-    ),
-    books: db.prepare(
-      `SELECT (SELECT count(*) FROM quarantine) AS quarantined,
-         (SELECT coalesce(sum(length(payload)), 0) FROM quarantine) AS quarantinedBytes,
-         (SELECT coalesce(sum(value), 0) FROM counters WHERE name = 'evicted') AS evicted,
-         (SELECT count(*) FROM dirty) AS dirty`,
     ),
   };
 }

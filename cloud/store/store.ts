@@ -12,9 +12,11 @@
  * resolves. A database without transactions writes the marks before the windows. Everything here is idempotent, comes in
  * any order, and may be repeated after an error.
  */
+import type { BatchIdentity } from '../../shared/batch.js';
 import type { Status } from '../../shared/status.js';
 import type { MetricSummary } from '../../shared/summary.js';
 import type { WindowSummary } from '../../shared/window.js';
+import type { SequenceSet } from './sequences.js';
 
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 86_400_000;
@@ -104,6 +106,11 @@ export interface Snapshot {
   oldestDirty(limit: number): Promise<readonly DirtyRollUp[]>;
   /** The sum of the ledger for one UTC day. */
   counted(dayMs: number, where: Where): Promise<number>;
+  /**
+   * What the gateways say they counted beside what arrived, by device, UTC day and epoch, of days that start in the span.
+   * Read from the ledger and the windows themselves, never from roll-ups.
+   */
+  tallies(span: Span, where: Where): AsyncIterable<readonly DayTally[]>;
   devices(): Promise<readonly Subject[]>;
   gateways(): Promise<readonly GatewayRow[]>;
   books(): Promise<StoreBooks>;
@@ -117,9 +124,45 @@ export interface GatewayRow {
   readonly newestMs: number | undefined;
   readonly batches: number;
   readonly rejected: number;
-  readonly epochs: readonly { readonly epoch: string; readonly firstSeenMs: number; readonly lastSeenMs: number }[];
+  readonly epochs: readonly EpochRow[];
   readonly status: Status | undefined;
   readonly statusMs: number;
+}
+
+/** One database of a gateway. */
+export interface EpochRow {
+  readonly epoch: string;
+  readonly firstSeenMs: number;
+  /** When its last batch came. */
+  readonly lastSeenMs: number;
+  /** The sum of its ledger. */
+  readonly told: number;
+  /**
+   * The status with the fullest books. Not always the last one: a last will was written when the link came up, and is old
+   * by the time it is heard.
+   */
+  readonly status: Status | undefined;
+  readonly statusMs: number;
+  readonly sessions: readonly SessionRow[];
+}
+
+/** How the batches of one session of a gateway arrived. */
+export interface SessionRow {
+  readonly session: number;
+  readonly sequences: SequenceSet;
+}
+
+/** One device, UTC day and epoch. */
+export interface DayTally {
+  readonly subject: Subject;
+  readonly dayMs: number;
+  readonly epoch: string;
+  /** Readings that the gateway says it counted; 0 where it has said nothing. */
+  readonly counted: number;
+  /** Readings in the windows that start on that day. */
+  readonly arrived: number;
+  /** When the gateway last raised its count, by the cloud's clock; 0 for never. */
+  readonly toldMs: number;
 }
 
 export interface StoreBooks {
@@ -137,6 +180,8 @@ export interface BatchChange {
   readonly gateway: string;
   readonly receivedMs: number;
   readonly epoch: string;
+  readonly session: number;
+  readonly sequence: number;
   readonly windows: readonly WindowSummary[];
   readonly ledger: readonly {
     readonly group: string;
@@ -156,6 +201,8 @@ export interface RejectedChange {
   readonly reason: string;
   readonly detail: string;
   readonly payload: Uint8Array;
+  /** Of a batch that says which one it is: it arrived, though it cannot be used. */
+  readonly identity?: BatchIdentity;
 }
 
 export interface StatusChange {
