@@ -213,6 +213,14 @@ t.test('who may come in', async (t) => {
     const listen = [{ listen: '127.0.0.1:0' }, { listen: `127.0.0.1:${port}` }];
     await t.rejects(start({ listeners: listen }), { code: 'listen-failed', message: /another broker/ });
     taken.close();
+    const hasty = new BrokerSource(
+      brokerSourceSchema.parse({ type: 'broker', listeners: [{ listen: '127.0.0.1:0' }] }),
+      context,
+    );
+    const started = hasty.start();
+    await hasty.stop();
+    await started;
+    t.equal(hasty.describe().state, 'stopped', 'stopped while it starts');
   });
 });
 
@@ -383,9 +391,14 @@ t.test('limits', async (t) => {
     const silent = new RawClient(port);
     const { client } = await come({ keepalive: 0 });
     const from = performance.now();
+    const paced = await broker(t, { limits: { maxMessagesPerSecond: 2 } });
+    paced.inbox.auto = true;
+    const { client: slow } = await paced.join({ keepalive: 1 });
+    for (let id = 1; id <= 6; id++) slow.send(publish('a', 'x', 1, id)); // read more slowly than its keepalive
     await silent.closed;
     await client.closed;
     t.ok(performance.now() - from < 3000, 'closed after 1.5 times the longest keepalive, not never');
+    for (let id = 1; id <= 6; id++) t.equal((await slow.next())?.type, PUBACK, 'one that is held back is not silent');
   });
 
   await t.test('faster than allowed: held back, nothing lost', async (t) => {

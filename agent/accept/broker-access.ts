@@ -53,8 +53,17 @@ export class Access {
     return new Access(options, await Promise.all(users));
   }
 
-  anonymous(): Rights {
-    return rightsOf(undefined, this.#options.publish, this.#options.subscribe);
+  /** Who a client is, by what it shows; undefined if it may not come in. */
+  async admit(
+    client: { readonly anonymous: boolean; readonly certified: Rights | undefined },
+    username: string | undefined,
+    password: Uint8Array | undefined,
+  ): Promise<Rights | undefined> {
+    if (client.certified !== undefined) return client.certified;
+    // With no user configured, a name is as good as none: sensors often send one that cannot be switched off.
+    const named = username !== undefined && this.#users.size > 0;
+    if (named) return this.#byPassword(username, password ?? new Uint8Array());
+    return client.anonymous ? rightsOf(undefined, this.#options.publish, this.#options.subscribe) : undefined;
   }
 
   /** By the common name of a certificate that the listener's CA issued; undefined if it is no usable name. */
@@ -64,8 +73,7 @@ export class Access {
     return this.#users.get(commonName)?.rights ?? rightsOf(commonName, publish, subscribe);
   }
 
-  /** By name and password; undefined if they are not right. */
-  async byPassword(name: string, password: Uint8Array): Promise<Rights | undefined> {
+  async #byPassword(name: string, password: Uint8Array): Promise<Rights | undefined> {
     const user = this.#users.get(name);
     if (user?.secret === undefined) return undefined;
     const proof = createHmac('sha256', this.#processKey).update(password).digest();

@@ -64,7 +64,7 @@ export function stillAlive(client: Client): void {
   (client as unknown as { _keepaliveTimer: NodeJS.Timeout | null })._keepaliveTimer?.refresh();
 }
 
-/** The client that has an id now. */
-export function clientOf(broker: Aedes, clientId: string): Client | undefined {
-  return (broker as unknown as { clients: Record<string, Client> }).clients[clientId];
+/** The client of the same broker that has an id now. */
+export function clientOf(any: Client, clientId: string): Client | undefined {
+  return (any as unknown as { broker: { clients: Record<string, Client> } }).broker.clients[clientId];
 }

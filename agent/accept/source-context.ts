@@ -28,6 +28,9 @@ export function arrivalTimes(clock: Clock): () => number {
   };
 }
 
+/** Kinds may carry a client's name; names are not remembered without end. */
+const MAX_KINDS = 1000;
+
 /** Says the same kind of thing at most once in ten seconds; a thousand sensors may all be refused at once. */
 export function seldom(clock: Clock, say: (details: object, message: string) => void) {
   const said = new Map<string, { atMs: number; unsaid: number }>();
@@ -38,6 +41,7 @@ export function seldom(clock: Clock, say: (details: object, message: string) => 
       before.unsaid++;
       return;
     }
+    if (said.size >= MAX_KINDS) said.clear();
     said.set(kind, { atMs: nowMs, unsaid: 0 });
     const unsaid = before?.unsaid ?? 0;
     say(unsaid === 0 ? details : { ...details, similar: unsaid }, message);
