@@ -1,7 +1,7 @@
 /** The built-in broker, with real sockets, real TLS and protocol bytes. */
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect as connectTcp, createServer } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { Aedes } from 'aedes';
@@ -10,6 +10,7 @@ import t from 'tap';
 import { BrokerSource } from '../agent/accept/broker.js';
 import { hashPassword } from '../agent/accept/broker-access.js';
 import { forgetPayloads } from '../agent/accept/broker-aedes.js';
+import { BrokerClients } from '../agent/accept/broker-clients.js';
 import { type Connection, Waiting } from '../agent/accept/broker-connection.js';
 import { brokerSourceSchema } from '../agent/accept/source-options.js';
 import { makeCertificates } from '../certs.example/make-certs.js';
@@ -294,7 +295,7 @@ t.test('TLS and client certificates', async (t) => {
   const tls = { ...good.server, ca: good.ca };
   const required = { listen: '127.0.0.1:0', tls: { ...tls, clientCertificates: 'required' } };
   const optional = { listen: '127.0.0.1:0', anonymous: false, tls: { ...tls, clientCertificates: 'optional' } };
-  const { source, inbox, counters } = await broker(t, {
+  const { source, inbox, counters, port } = await broker(t, {
     listeners: [required, optional],
     publish: ['sensors/{user}/#'],
     users: [{ name: 'pw', password: 'p' }],
@@ -342,6 +343,13 @@ t.test('TLS and client certificates', async (t) => {
     for (const name of ['#', '+', 'a/b', '', 'a\0', ['a', 'b'], undefined])
       t.equal(access.byCertificate(name), undefined);
     t.same(access.byCertificate('$&')?.publish, ['sensors/$&/#']);
+    const clients = new BrokerClients(options, new Inbox().context(), access);
+    const socket = connectTcp(port);
+    t.teardown(() => socket.destroy());
+    const arrival = { socket, address: 'x', anonymous: true, certificate: { commonName: '#' } };
+    clients.arrived(arrival, undefined as never);
+    t.ok(socket.destroyed, 'it is not let in as somebody else either');
+    t.match(clients, { connected: 0, counters: { refused: 1 } });
   });
   await t.test('its own files are checked before it listens', async (t) => {
     const start = (files: object) => {
@@ -422,6 +430,17 @@ t.test('limits', async (t) => {
       (await inbox.take(30)).map((one) => Number(one.text)),
       Array.from({ length: 30 }, (_, index) => index + 1),
     );
+  });
+
+  await t.test('what is held back when it stops is still taken in and acknowledged', async (t) => {
+    const { inbox, source, join: come } = await broker(t, { limits: { maxMessagesPerSecond: 1 } });
+    inbox.auto = true;
+    const { client } = await come();
+    client.send(...Array.from({ length: 10 }, (_, index) => publish('a', 'x', 1, index + 1)), PINGREQ);
+    const types = [(await client.next())?.type, (await client.next())?.type];
+    t.same(new Set(types), new Set([PUBACK, PINGRESP]));
+    await source.stop();
+    for (let id = 2; id <= 10; id++) t.equal((await client.next())?.body.readUInt16BE(0), id);
   });
 
   await t.test('a slow disk: a client that goes on sending is not read from', async (t) => {
