@@ -128,7 +128,7 @@ export class Agent {
       sentMs: systemClock.nowMs(),
       backlog: buffer.windows.backlogState(),
       readings: { in: all, counted, duplicate, rejected: sumReasons(books.rejected), held },
-      reasons: { rejected: books.rejected, values: books.values },
+      reasons: { rejected: books.rejected, values: books.values, coarsened: books.coarsened },
     });
   }
 

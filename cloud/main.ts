@@ -1,4 +1,4 @@
-/** The command line of the cloud side: run, report, gateways. */
+/** The command line of the cloud side: run, report, reconcile, gateways. */
 import { Command, Option } from 'commander';
 import { pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
@@ -6,7 +6,17 @@ import { VERSION } from '../shared/version.js';
 import { readConfig } from './config.js';
 import { formatReport } from './report/formats.js';
 import { formatGateways, listGateways } from './report/gateways.js';
-import { FORMATS, type Format, GROUP_KEYS, parseQuery, type ReportArguments } from './report/query.js';
+import {
+  FORMATS,
+  type Format,
+  GROUP_KEYS,
+  parseQuery,
+  parseReconcile,
+  type ReconcileArguments,
+  type ReportArguments,
+} from './report/query.js';
+import { reconcile } from './report/reconcile.js';
+import { formatReconciliation } from './report/reconcile-formats.js';
 import { runReport } from './report/report.js';
 import { Service } from './service.js';
 import { openSqliteReader } from './store/sqlite-store.js';
@@ -24,7 +34,9 @@ const FORMAT = new Option('--format <format>', 'how to print').choices([...FORMA
 const program = new Command('edgetally-cloud')
   .description('The cloud side of Edgetally: takes batches from gateways, and reports.')
   .version(VERSION)
-  .showHelpAfterError('(--help lists the options)');
+  .showHelpAfterError('(--help lists the options)')
+  // 1 is for errors, and for what reconcile finds.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
 
 program
   .command('run')
@@ -52,6 +64,27 @@ program
       const report = await runReport(store, query);
       for (const note of report.notes) console.error(`note: ${note}`);
       return formatReport(report, options.format);
+    });
+  });
+
+program
+  .command('reconcile')
+  .description('compares what a gateway counted with what arrived, by device and UTC day; ends with 1 if they differ')
+  .addOption(DATABASE)
+  .addOption(CONFIG)
+  .option('--gateway <name>', 'which gateway')
+  .option('--from <time>', 'from that UTC day on: 2026-07-01, or 7d ago')
+  .option('--to <time>', 'up to there, which is not part of it; a day that has begun counts whole')
+  .option('--max-silence <duration>', 'a gateway that was not heard for longer is not known to be equal', '5m')
+  .addOption(FORMAT)
+  .action(async (options: ReconcileArguments & DatabaseOptions & { format: Format }) => {
+    const query = parseReconcile(options, Date.now());
+    await withDatabase(options, async (store) => {
+      const result = await reconcile(store, query);
+      for (const note of result.notes) console.error(`note: ${note}`);
+      for (const finding of result.findings) console.error(`difference: ${finding}`);
+      if (result.findings.length > 0) process.exitCode = 1;
+      return formatReconciliation(result, options.format);
     });
   });
 

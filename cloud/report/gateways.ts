@@ -1,4 +1,5 @@
 /** Which gateways there are, and how they are doing. */
+import type { Status } from '../../shared/status.js';
 import type { GatewayRow, SnapshotStore } from '../store/store.js';
 import { formatCsv, formatJsonRows, formatTable } from './formats.js';
 import type { Format } from './query.js';
@@ -18,6 +19,9 @@ export interface GatewayState {
   /** Batches committed, repeated ones too. */
   readonly batches: number;
   readonly rejected: number;
+  /** The gateway's books of its present database, with everything lost by kind and reason; JSON only. */
+  readonly readings: Status['readings'] | undefined;
+  readonly reasons: Status['reasons'] | undefined;
 }
 
 export async function listGateways(store: SnapshotStore, nowMs: number): Promise<GatewayState[]> {
@@ -26,16 +30,20 @@ export async function listGateways(store: SnapshotStore, nowMs: number): Promise
 }
 
 function stateOf({ status, seenMs, newestMs, epochs, ...row }: GatewayRow, nowMs: number): GatewayState {
+  // A last will is old when it is heard; the books of an earlier status may be fuller.
+  const books = epochs.find(({ epoch }) => epoch === status?.epoch)?.status;
   return {
     gateway: row.gateway,
     state: status?.state ?? 'unknown',
     lastSeenMs: seenMs === 0 ? undefined : seenMs,
     lagMs: newestMs === undefined ? undefined : nowMs - newestMs,
-    backlog: status?.backlog.windows,
+    backlog: (books ?? status)?.backlog.windows,
     epochs: epochs.map(({ epoch }) => epoch),
     version: status?.version,
     batches: row.batches,
     rejected: row.rejected,
+    readings: books?.readings,
+    reasons: books?.reasons,
   };
 }
 
@@ -50,8 +58,8 @@ export function formatGateways(gateways: readonly GatewayState[], format: Format
   if (format === 'json')
     return formatJsonRows(
       { now: iso(nowMs) },
-      plain,
-      gateways.map((gateway) => plainRow(gateway)),
+      [...plain, 'readings', 'reasons'],
+      gateways.map((gateway) => [...plainRow(gateway), gateway.readings, gateway.reasons]),
     );
   const rows = gateways.map((gateway) =>
     plainRow(gateway).map((value) => (Array.isArray(value) ? value.join(' ') : value)),

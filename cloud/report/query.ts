@@ -2,7 +2,7 @@
 
 import { parseDuration } from '../../shared/config-fields.js';
 import { EdgetallyError } from '../../shared/errors.js';
-import type { Span, Where } from '../store/store.js';
+import { DAY_MS, floorTo, type Span, type Where } from '../store/store.js';
 import { checkTimeZone, instantMs, localInstantMs } from './time-zone.js';
 
 export const GROUP_KEYS = ['gateway', 'group', 'device', 'day', 'hour'] as const;
@@ -60,6 +60,31 @@ export function parseQuery(given: ReportArguments, nowMs: number): ReportQuery {
     metrics: given.metrics === undefined ? 'all' : new Set(list('--metrics', given.metrics)),
     timeZone,
   };
+}
+
+/** As they are typed. */
+export interface ReconcileArguments {
+  readonly gateway?: string | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly maxSilence?: string | undefined;
+}
+
+/** Days are those of UTC: the ledger is kept by them. */
+export function parseReconcile({ gateway, from, to, maxSilence = '5m' }: ReconcileArguments, nowMs: number) {
+  if (gateway === undefined) throw new EdgetallyError('usage', 'which gateway? Give --gateway NAME');
+  const maxSilenceMs = parseDuration(maxSilence);
+  if (maxSilenceMs === undefined) {
+    throw new EdgetallyError('usage', `--max-silence: ${JSON.stringify(maxSilence)} is not a length of time`, {
+      hint: 'Give such as 90s, 5m or 2h.',
+    });
+  }
+  return { gateway, span: wholeDays(parseQuery({ from, to }, nowMs).span), nowMs, maxSilenceMs };
+}
+
+/** Widens a range to the UTC days that it has part in. */
+function wholeDays({ fromMs, toMs }: Span): Span {
+  return { fromMs: floorTo(fromMs, DAY_MS), toMs: -floorTo(-toMs, DAY_MS) };
 }
 
 function parseKeys(text: string): GroupKey[] {
