@@ -153,7 +153,7 @@ t.test('bits are read as they were written', async () => {
       for (const { code, value, by } of numbers) {
         if (code === 'below') writer.below(value, Math.min(MAX, by + 1));
         else writer.golomb(value, by);
-        const bound = BigInt(by) + 1n;
+        const bound = BigInt(Math.min(MAX, by + 1));
         const width = bound.toString(2).length - 1;
         const short = 2n ** BigInt(width + 1) - bound;
         length += code === 'golomb' ? golombLength(value, by) : BigInt(value) < short ? width : width + 1;
