@@ -1,9 +1,11 @@
 /** The command line of the agent: parses, wires, and turns errors into words. */
 import { existsSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
 import { VERSION } from '../shared/version.js';
+import { hashPassword } from './accept/broker-access.js';
 import { Agent, databasePath } from './agent.js';
 import { checkConfig } from './check.js';
 import { type AgentConfig, loadAgentConfig, readConfig } from './config.js';
@@ -35,9 +37,9 @@ program
   .description('say all that is wrong with the configuration, or what it will do')
   .addOption(configOption())
   .action(async ({ config }: { config: string }) => {
-    const { ok, text } = checkConfig(config, await readConfig(config), process.env);
-    (ok ? console.log : console.error)(text);
-    if (!ok) process.exitCode = 1;
+    const checked = checkConfig(config, await readConfig(config), process.env);
+    (checked.ok ? console.log : console.error)(checked.text);
+    if (!checked.ok) process.exitCode = 1;
   });
 
 program
@@ -61,6 +63,15 @@ program
   .action(async (file: string, options: { config: string; route: string; push: boolean }) =>
     runImport(await loadAgentConfig(options.config, process.env), file, options.route, options.push),
   );
+
+program
+  .command('hash-password')
+  .description('read a password from standard input and print what `passwordHash` of a broker’s user takes')
+  .action(async () => {
+    const [password = ''] = (await text(process.stdin)).split(/\r?\n/);
+    if (password === '') throw new EdgetallyError('usage', 'no password on standard input');
+    console.log(await hashPassword(password));
+  });
 
 program.addCommand(simulateCommand());
 

@@ -50,7 +50,11 @@ const user = z
       .optional()
       .meta(SECRET)
       .describe('Password as it is; fit for the environment, not for a file.'),
-    passwordHash: z.string().startsWith('scrypt:').optional().describe('Password as `hashPassword` writes it.'),
+    passwordHash: z
+      .string()
+      .startsWith('scrypt:')
+      .optional()
+      .describe('What `edgetally-agent hash-password` prints for the password.'),
     passwordFile: z.string().min(1).optional().describe('File that holds the password, or its hash, in one line.'),
     publish: filters.optional().describe('What this user may publish; instead of `publish` of the source.'),
     subscribe: filters.optional().describe('What this user may subscribe to; instead of `subscribe` of the source.'),
