@@ -60,7 +60,8 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 export function explainLoss(error: Error | undefined, url: string, doubts: readonly EdgetallyError[]): EdgetallyError {
   if (error instanceof EdgetallyError) return error;
   const address = new URL(url).host;
-  const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  // A refusal of the broker has a number there: CONNACK 3 is "server unavailable".
+  const code = String((error as { code?: unknown } | undefined)?.code ?? '');
   const known = CODES[code];
   if (known !== undefined) return new EdgetallyError(known, `${address}: ${error!.message}`, { cause: error });
   if (code.startsWith('ERR_SSL') && code.includes('_ALERT_')) {
