@@ -167,11 +167,11 @@ test('the range: whole UTC days', async (t) => {
   const days = [-1, 0, 1].map((n) => batch(1, 2, { startMs: NOON + n * DAY_MS }));
   await store.commit(days);
   const found = async (given: ReconcileArguments) =>
-    (await ask(store, given)).rows.map(({ dayMs }) => (dayMs - DAY) / DAY_MS);
-  t.same(await found({}), [-1, 0, 1]);
-  t.same(await found({ from: '2026-07-01', to: '2026-07-02' }), [0]);
-  t.same(await found({ from: '2026-07-01T23:00', to: '2026-07-02T00:00:00.001Z' }), [0, 1]);
-  t.same(await found({ from: '1h', to: 'now' }), [0]);
+    (await ask(store, given)).rows.map(({ dayMs, arrived }) => `${(dayMs - DAY) / DAY_MS}: ${arrived}`);
+  t.same(await found({}), ['-1: 1', '0: 1', '1: 1']);
+  t.same(await found({ from: '2026-07-01', to: '2026-07-02' }), ['0: 1']);
+  t.same(await found({ from: '2026-07-01T23:00', to: '2026-07-02T00:00:00.001Z' }), ['0: 1', '1: 1']);
+  t.same(await found({ from: '1h', to: 'now' }), ['0: 1']);
   t.match((await ask(store, { to: '2026-07-02' })).notes, [/^no status/, /^the range is not over yet$/]);
   const none = await ask(store, { to: '2020-01-01' });
   t.match(none.notes, [/^there are no device-days/, /^no status/]);
