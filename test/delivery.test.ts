@@ -3,7 +3,7 @@
  * resend with later revisions, receipts lost, the consumer killed before, after and between commits, roll-ups computed in
  * between and put too late. In process, over the real store; then a handful with a real process and SIGKILL.
  *
- * EDGETALLY_SCHEDULES says how many, EDGETALLY_SEED plays one seed again.
+ * TORTURE_SCHEDULES says how many, TORTURE_SEED plays one seed again.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ import { ModelGateway, Story } from './model-gateway.js';
 
 t.setTimeout(600_000);
 
-const SCHEDULES = setting('EDGETALLY_SCHEDULES', 1000);
+const SCHEDULES = setting('TORTURE_SCHEDULES', 1000);
 /** Seeds that once found a fault. */
 const KEPT: readonly number[] = [];
 const KILLS = 4;
@@ -111,7 +111,7 @@ t.test(`${SCHEDULES} schedules`, { timeout: 110_000 + SCHEDULES * 50 }, async (t
   const expected = await calm(join(dir, 'calm.db'));
   t.match(expected, /^g2,hall,'=d2,2026-03-29T00:00Z,temp,/m);
   const tally: Tally = { dropped: 0, doubled: 0, killed: 0, lost: 0, delivered: 0 };
-  const one = setting('EDGETALLY_SEED', -1);
+  const one = setting('TORTURE_SEED', -1);
   const seeds = one >= 0 ? [one] : [...KEPT, ...Array.from({ length: SCHEDULES }, (_, seed) => seed)];
   const startedMs = performance.now();
   for (const seed of seeds) {
@@ -119,7 +119,7 @@ t.test(`${SCHEDULES} schedules`, { timeout: 110_000 + SCHEDULES * 50 }, async (t
     const text = await schedule(sub, new Dice(5, seed), tally).catch((error: Error) => `${error.stack}`);
     for (const file of [sub, `${sub}.lock`, `${sub}-wal`, `${sub}-shm`]) rmSync(file, { force: true });
     if (text === expected) continue;
-    t.equal(text, expected, `EDGETALLY_SEED=${seed} plays it again`);
+    t.equal(text, expected, `TORTURE_SEED=${seed} plays it again`);
     break;
   }
   t.comment(`${seeds.length} schedules in ${Math.round(performance.now() - startedMs)} ms: ${JSON.stringify(tally)}`);
