@@ -2,11 +2,15 @@
  * Keeps the roll-ups up to date in the background: a slice of work, then a rest at least as long, so that batches never
  * wait for more than a slice. Starts with what an earlier process left stale. Nothing depends on it but speed: a stale
  * roll-up is not read.
+ *
+ * A roll-up that cannot be computed or stored (a damaged window, counts beyond all sense) stays stale until it changes, and
+ * does not hold up the others.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EdgetallyError } from '../../shared/errors.js';
 import type { Log } from '../log.js';
 import { recompute } from '../store/gather.js';
-import { type DirtyRollUp, LEVELS, type Level, type RollUp, type RollUpStore } from '../store/store.js';
+import { type DirtyRollUp, LEVELS, type Level, type RollUp, type RollUpKey, type RollUpStore } from '../store/store.js';
 
 export interface RollUpKeeperOptions {
   readonly store: RollUpStore;
@@ -27,6 +31,8 @@ export class RollUpKeeper {
   #wake: (() => void) | undefined;
   #changed = true;
   #recomputed = 0;
+  /** Marks of those that cannot be kept up to date. */
+  readonly #hopeless = new Map<string, number>();
 
   constructor(options: RollUpKeeperOptions) {
     this.#options = options;
@@ -74,16 +80,48 @@ export class RollUpKeeper {
   async #slice(): Promise<number> {
     const endMs = performance.now() + (this.#options.sliceMs ?? 20);
     this.#changed = false;
-    const rollUps = await this.#options.store.read(async (snapshot) => {
-      const computed: RollUp[] = [];
-      for (const stale of finest(await snapshot.oldestDirty(MAX_IN_SLICE))) {
-        computed.push(await recompute(snapshot, stale));
+    const { store } = this.#options;
+    const computed = await store.read(async (snapshot) => {
+      const oldest = await snapshot.oldestDirty(MAX_IN_SLICE + this.#hopeless.size);
+      const rollUps: RollUp[] = [];
+      let tried = 0;
+      for (const stale of finest(oldest.filter((one) => this.#hopeless.get(nameOf(one)) !== one.mark))) {
+        tried++;
+        await this.#attempt(stale, async () => rollUps.push(await recompute(snapshot, stale)));
         if (performance.now() >= endMs || this.#stopping.signal.aborted) break;
       }
-      return computed;
+      return { rollUps, tried };
     });
-    if (rollUps.length > 0) await this.#options.store.putRollUps(rollUps);
-    return rollUps.length;
+    await this.#put(computed.rollUps);
+    return computed.tried;
+  }
+
+  async #put(rollUps: readonly RollUp[]): Promise<void> {
+    const { store } = this.#options;
+    if (rollUps.length === 0) return;
+    try {
+      await store.putRollUps(rollUps);
+    } catch (error) {
+      if (isPassing(error)) throw error;
+      for (const rollUp of rollUps) await this.#attempt(rollUp, () => store.putRollUps([rollUp]));
+    }
+    for (const rollUp of rollUps) {
+      const name = nameOf(rollUp);
+      if (this.#hopeless.get(name) !== rollUp.mark) this.#hopeless.delete(name);
+    }
+  }
+
+  /** A fault that this very roll-up brings out is its own. */
+  async #attempt(rollUp: DirtyRollUp, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (isPassing(error)) throw error;
+      this.#hopeless.set(nameOf(rollUp), rollUp.mark);
+      const { scope, resolution, subject, startMs } = rollUp;
+      const what = { scope, resolution, ...subject, start: new Date(startMs).toISOString() };
+      this.#options.log.warn({ err: error, ...what }, 'a roll-up cannot be kept; reports read its windows instead');
+    }
   }
 
   async #untilChanged(): Promise<void> {
@@ -104,6 +142,14 @@ export class RollUpKeeper {
 function finest(oldest: readonly DirtyRollUp[]): readonly DirtyRollUp[] {
   const first = LEVELS.find((level) => oldest.some((stale) => isOf(stale, level)));
   return first === undefined ? [] : oldest.filter((stale) => isOf(stale, first));
+}
+
+function nameOf({ scope, resolution, subject, startMs }: RollUpKey): string {
+  return JSON.stringify([scope, resolution, subject.gateway, subject.group, subject.device, startMs]);
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof EdgetallyError && error.retryable;
 }
 
 function isOf(rollUp: DirtyRollUp, { scope, resolution }: Level): boolean {
