@@ -103,6 +103,24 @@ t.test('readings from the future are held apart, and count when their time has c
   await pipeline.stop();
 });
 
+t.test('a repetition that is in the journal when its window is forgotten does not count after a crash', async (t) => {
+  const path = join(t.testdir(), 'edgetally.db');
+  const now = { ms: 10 * MINUTE };
+  const first = open(path, now, { retention: '1m' });
+  await first.start([], undefined);
+  await accept(first, { d: 'a', t: 1, v: 1 });
+  await first.save('all');
+  first.buffer.receipted([{ device: 1, startMs: 0, lengthMs: MINUTE, part: 0, revision: 1 }]);
+  await accept(first, { d: 'b', t: now.ms + 4.5 * MINUTE, v: 1 }); // its window stays open and keeps the journal
+  await accept(first, { d: 'a', t: 1, v: 1 });
+  now.ms += 4 * MINUTE;
+  await new Promise((resolve) => setTimeout(resolve, 250)); // a tick, with housekeeping
+  await first.stop();
+  const second = open(path, now);
+  t.match(second.books, { in: 3, counted: 2, duplicate: 1 });
+  await second.stop();
+});
+
 t.test('any stream with any crashes: the windows of a batch computation, and books that balance', async (t) => {
   const command = fc.oneof(
     { weight: 20, arbitrary: fc.record({ d: fc.constantFrom('a', 'b'), t: fc.nat(5 * MINUTE), v: fc.integer() }) },

@@ -12,6 +12,7 @@ import type { OpenWindow } from './aggregate/open-window.js';
 import { BlockBuilder } from './block-builder.js';
 import { type Books, enter } from './books.js';
 import { EdgeBuffer } from './buffer/buffer.js';
+import type { Interval } from './buffer/coarsen.js';
 import type { ImportProgress } from './buffer/imports.js';
 import type { BufferOptions } from './buffer/options.js';
 import type { Clocks } from './clock.js';
@@ -66,12 +67,22 @@ export class Pipeline {
     this.books = structuredClone(this.buffer.savedBooks.books);
     this.#builder = new BlockBuilder(this.buffer.dictionary, context.options.future);
     this.#aggregator = new Aggregator(this.buffer);
-    this.#recover();
+    try {
+      this.#recover();
+    } catch (error) {
+      this.buffer.close(); // or the file would stay locked
+      throw error;
+    }
   }
 
-  /** Windows that gather readings. */
+  /** Whether a window of the device that overlaps the interval is in memory. */
+  isOpen(interval: Interval): boolean {
+    return this.#aggregator.isOpen(interval);
+  }
+
+  /** Windows with readings that are in no row yet. */
   get openWindows(): number {
-    return this.#aggregator.open;
+    return this.#aggregator.unsaved;
   }
 
   /** Starts the stages from the last to the first. */
@@ -254,8 +265,8 @@ export class Pipeline {
 
   #housekeep(nowMs: number): void {
     this.#housekeptMs = nowMs;
-    this.#aggregator.dropClean();
-    this.buffer.purge(nowMs - this.#context.options.retention);
+    this.#aggregator.dropClean(this.buffer.oldestBlock);
+    this.buffer.purge(nowMs - this.#context.options.retention, (interval) => this.isOpen(interval));
     this.makeRoom();
   }
 
@@ -263,9 +274,9 @@ export class Pipeline {
   makeRoom(): void {
     const { maxBytes } = this.#context.options;
     if (this.buffer.disk().used < HIGH_MARK * maxBytes) return;
-    const isOpen = this.#aggregator.isOpen.bind(this.#aggregator);
+    const isOpen = (interval: Interval) => this.isOpen(interval);
     while (this.buffer.disk().used > LOW_MARK * maxBytes) {
-      if (this.buffer.purge(Number.MAX_SAFE_INTEGER)) continue;
+      if (this.buffer.purge(Number.MAX_SAFE_INTEGER, isOpen)) continue;
       const coarsened = this.buffer.coarsen(this.#context.clock.nowMs() - KEPT_FINE_MS, isOpen, this.books);
       if (coarsened === undefined) return;
       this.books.coarsened = coarsened;

@@ -137,7 +137,7 @@ t.test('a saved window comes back for a late reading, and knows what it has seen
     { counted: 0, duplicate: 0 },
     'folded already',
   );
-  aggregator.dropClean();
+  aggregator.dropClean(Number.POSITIVE_INFINITY);
   t.equal(aggregator.open, 0);
 });
 
@@ -207,4 +207,22 @@ t.test('a window that gave up its memory gets a part of its own for what comes l
   aggregator.apply(block(reading(1, 5 * MINUTE, [1, 2]), reading(1, 5 * MINUTE, [1, 2])), 2, 0);
   const [late] = aggregator.neededBy(2);
   t.match(aggregator.save(late!, 2), { startMs: 0, lengthMs: 60 * MINUTE, part: 7, readings: 1 });
+  const recovered = new Aggregator({ ...storeOf(store), nextPart: () => 8 });
+  recovered.apply(block(reading(1, 5 * MINUTE, [1, 2])), 1, 0);
+  t.equal(recovered.unsaved, 0, 'a block that the sealed window holds brings nothing when recovery applies it again');
+});
+
+t.test('what the journal is about stays in memory, so that it is not purged', async (t) => {
+  const store = new Map<string, StoredWindow>();
+  const first = new Aggregator(storeOf(store));
+  first.apply(block(reading(1, 5, [1, 2])), 1, 0);
+  const [window] = first.neededBy(1);
+  store.set('1', first.save(window!, 1));
+  first.saved(window!);
+  first.apply(block(reading(1, 5, [1, 2])), 2, 0); // repeated
+  t.match(first, { open: 1, unsaved: 0 });
+  first.dropClean(2);
+  t.ok(first.isOpen({ device: 1, startMs: 0, lengthMs: MINUTE }), 'block 2 is still in the journal');
+  first.dropClean(3);
+  t.equal(first.open, 0);
 });

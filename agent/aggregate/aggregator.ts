@@ -57,6 +57,13 @@ export class Aggregator {
     return this.#count;
   }
 
+  /** Those of them that changed since they were saved. */
+  get unsaved(): number {
+    let count = 0;
+    for (const windows of this.#dirtySince.values()) count += windows;
+    return count;
+  }
+
   /** The oldest block that unsaved windows need, leaving out `saving`; undefined where none does. */
   oldestNeeded(saving: readonly OpenWindow[] = []): number | undefined {
     const leaving = new Map<number, number>();
@@ -80,6 +87,7 @@ export class Aggregator {
     const { shape, timeUs } = reading;
     const window = this.#windowOf(reading.device, timeUs, shape.windowMs);
     if (window.folded >= sequence) return;
+    window.touched = sequence;
     if (!window.seen.add(shape.lane, timeUs - window.startMs * 1000, reading.recordId)) {
       applied.duplicate++;
       return;
@@ -126,7 +134,9 @@ export class Aggregator {
     }
     if (saved.seen !== undefined) return OpenWindow.restore(saved, saved.seen, this.#accumulators);
     // its memory of what was counted is gone: what comes now is a part of its own
-    return new OpenWindow(device, saved.startMs, saved.lengthMs, this.#saved.nextPart());
+    const window = new OpenWindow(device, saved.startMs, saved.lengthMs, this.#saved.nextPart());
+    window.folded = saved.folded; // what an older block brought is in the sealed one
+    return window;
   }
 
   /**
@@ -220,10 +230,15 @@ export class Aggregator {
     this.#count--;
   }
 
-  /** Windows that were looked at (a repeated reading brings one back) but not changed. */
-  dropClean(): void {
+  /**
+   * Forgets windows that were looked at (a repeated reading brings one back) but not changed, and only those that no
+   * block from `oldestBlock` on is about: what is in memory is not purged, so that recovery knows a repetition as one.
+   */
+  dropClean(oldestBlock: number): void {
     for (const windows of this.#windows.values()) {
-      for (const window of windows.values()) if (window.dirtySince === 0) this.#forget(window);
+      for (const window of windows.values()) {
+        if (window.dirtySince === 0 && window.touched < oldestBlock) this.#forget(window);
+      }
     }
   }
 }

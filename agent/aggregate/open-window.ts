@@ -18,6 +18,8 @@ export class OpenWindow {
   readonly rows: number[] = [];
   /** First block that changed it since it was saved; 0 where it is clean. */
   dirtySince = 0;
+  /** Last block with a reading of it, be it a repeated one. */
+  touched = 0;
   closesMs = 0;
 
   constructor(device: number, startMs: number, lengthMs: number, part: number) {

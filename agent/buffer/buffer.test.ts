@@ -182,16 +182,16 @@ t.test(
     const buffer = open(t);
     buffer.commit(commitOf(blockOf(buffer, 1)));
     buffer.save([save(buffer, 0, 1)], emptyBooks(), 1);
-    buffer.purge(10 * MINUTE);
+    buffer.purge(10 * MINUTE, () => false);
     t.ok(buffer.find(1, 0), 'no receipt yet');
     buffer.receipted([{ device: 1, startMs: 0, lengthMs: MINUTE, part: 0, revision: 1 }]);
-    buffer.purge(10 * MINUTE);
+    buffer.purge(10 * MINUTE, () => false);
     t.ok(buffer.find(1, 0), 'its block is still in the journal');
     buffer.save([], emptyBooks(), undefined);
-    buffer.purge(MINUTE - 1);
+    buffer.purge(MINUTE - 1, () => false);
     t.ok(buffer.find(1, 0), 'changed too recently');
     t.equal(buffer.newPart(0), 0);
-    buffer.purge(10 * MINUTE);
+    buffer.purge(10 * MINUTE, () => false);
     t.equal(buffer.find(1, 0), undefined);
     t.not(buffer.newPart(0), 0, 'a late window must not replace what the cloud has');
     t.equal(buffer.newPart(MINUTE), 0);
@@ -276,4 +276,44 @@ t.test('a full database refuses the commit, and serves again when there is room'
   t.equal(stored, buffer.sequence, 'what was committed is all there, what failed is not');
   buffer.save([], emptyBooks(), undefined);
   t.equal(buffer.commit(commitOf(blockOf(buffer, 1))), stored + 1);
+});
+
+t.test('what is in memory is not purged', async (t) => {
+  const buffer = open(t);
+  buffer.save([save(buffer, 0, 1), save(buffer, MINUTE, 1)], emptyBooks(), undefined);
+  const ref = { device: 1, lengthMs: MINUTE, part: 0, revision: 1 };
+  buffer.receipted([
+    { ...ref, startMs: 0 },
+    { ...ref, startMs: MINUTE },
+  ]);
+  buffer.purge(10 * MINUTE, ({ startMs }) => startMs === 0);
+  t.ok(buffer.find(1, 0));
+  t.equal(buffer.find(1, MINUTE * 1000), undefined);
+});
+
+t.test('a window length that came with a failed save is known all the same once the save succeeds', async (t) => {
+  const path = join(t.testdir(), 'edgetally.db');
+  const buffer = open(t, path);
+  const good = save(buffer, 0, 1, { lengthMs: 2 * MINUTE });
+  buffer.commit(commitOf(blockOf(buffer, 1)));
+  t.throws(() => buffer.save([good, { ...good, part: 1, readings: null as never }], emptyBooks(), undefined));
+  buffer.save([good], emptyBooks(), undefined);
+  buffer.close();
+  t.ok(open(t, path).find(1, 0), 'after a restart');
+});
+
+t.test('a database that could not be opened to the end is not left locked', async (t) => {
+  const path = join(t.testdir(), 'edgetally.db');
+  const buffer = open(t, path);
+  buffer.save([], emptyBooks(), undefined);
+  buffer.close();
+  const spoil = (books: string) => {
+    const db = new Database(path);
+    db.prepare("UPDATE meta SET value = ? WHERE key = 'books'").run(books);
+    db.close();
+  };
+  spoil('{}');
+  t.throws(() => new EdgeBuffer(path, options), { code: 'database-failed' });
+  spoil(JSON.stringify(emptyBooks()));
+  t.equal(open(t, path).session, 3);
 });

@@ -20,7 +20,7 @@ import { type ImportProgress, Imports } from './imports.js';
 import type { BufferOptions } from './options.js';
 import { Quarantine, type QuarantineSample } from './quarantine.js';
 import { type Db, explain, openDatabase, openReadOnly } from './schema.js';
-import { Windows } from './windows.js';
+import { type IsOpen, Windows } from './windows.js';
 
 /** What one commit makes durable together. */
 export interface Commit {
@@ -66,25 +66,30 @@ export class EdgeBuffer {
     this.path = path;
     const db = readOnly ? openReadOnly(path) : openDatabase(path, options.maxBytes);
     this.#db = db;
-    this.#ballast = new Ballast(`${path}-ballast`);
-    this.#coarsener = new Coarsener(db);
-    this.#statements = prepareStatements(db);
-    this.epoch = String(this.#meta('epoch'));
-    this.session = Number(this.#meta('session')) + (readOnly ? 0 : 1);
-    if (!readOnly) this.#statements.setMeta.run('session', this.session);
-    this.dictionary = new Dictionary(db);
-    this.quarantine = new Quarantine(db, options.maxQuarantineBytes);
-    this.imports = new Imports(db);
-    this.windows = new Windows(db, this.dictionary);
-    const journal = this.#statements.journalState.get() as { last: number; bytes: number };
-    this.journalBytes = journal.bytes;
-    const books = this.#meta('books');
-    this.savedBooks = {
-      books: books === undefined ? emptyBooks() : booksSchema.parse(JSON.parse(String(books))),
-      sequence: Number(this.#meta('sequence') ?? 0),
-    };
-    this.#sequence = Math.max(this.savedBooks.sequence, journal.last);
-    this.#purgedUntilMs = Number(this.#meta('purged_until_ms') ?? Number.MIN_SAFE_INTEGER);
+    try {
+      this.#ballast = new Ballast(`${path}-ballast`);
+      this.#coarsener = new Coarsener(db);
+      this.#statements = prepareStatements(db);
+      this.epoch = String(this.#meta('epoch'));
+      this.session = Number(this.#meta('session')) + (readOnly ? 0 : 1);
+      if (!readOnly) this.#statements.setMeta.run('session', this.session);
+      this.dictionary = new Dictionary(db);
+      this.quarantine = new Quarantine(db, options.maxQuarantineBytes);
+      this.imports = new Imports(db);
+      this.windows = new Windows(db, this.dictionary);
+      const journal = this.#statements.journalState.get() as { last: number; bytes: number };
+      this.journalBytes = journal.bytes;
+      const books = this.#meta('books');
+      this.savedBooks = {
+        books: books === undefined ? emptyBooks() : booksSchema.parse(JSON.parse(String(books))),
+        sequence: Number(this.#meta('sequence') ?? 0),
+      };
+      this.#sequence = Math.max(this.savedBooks.sequence, journal.last);
+      this.#purgedUntilMs = Number(this.#meta('purged_until_ms') ?? Number.MIN_SAFE_INTEGER);
+    } catch (error) {
+      db.close(); // or the file would stay locked
+      throw explain(error, path);
+    }
   }
 
   /** Number of the last block. */
@@ -96,6 +101,11 @@ export class EdgeBuffer {
   *journal(): Iterable<{ sequence: number; block: Block }> {
     const rows = this.#statements.journal.all() as { sequence: number; block: Uint8Array }[];
     for (const { sequence, block } of rows) yield { sequence, block: decodeBlock(block) };
+  }
+
+  /** The first block of the journal; where there is none, the next one. */
+  get oldestBlock(): number {
+    return (this.#statements.oldest.get() as number | null) ?? this.#sequence + 1;
   }
 
   /** Makes a block durable; returns its number. */
@@ -139,17 +149,19 @@ export class EdgeBuffer {
     this.#transaction(() => this.windows.receipted(refs));
   }
 
-  /** Forgets windows that have their receipt and were last changed before `beforeMs`, some at a time; true where more are left. */
-  purge(beforeMs: number): boolean {
-    let more = false;
-    this.#transaction(() => {
-      const { purged, untilMs } = this.windows.purge(beforeMs, PURGE_AT_ONCE);
-      more = purged === PURGE_AT_ONCE;
-      if (untilMs <= this.#purgedUntilMs) return;
-      this.#purgedUntilMs = untilMs;
-      this.#statements.setMeta.run('purged_until_ms', untilMs);
+  /**
+   * Forgets windows that have their receipt, were last changed before `beforeMs` and are not in memory, some at a time; true
+   * where more are left.
+   */
+  purge(beforeMs: number, isOpen: IsOpen): boolean {
+    const { purged, untilMs } = this.#transaction(() => {
+      const done = this.windows.purge(beforeMs, PURGE_AT_ONCE, isOpen);
+      if (done.untilMs > this.#purgedUntilMs) this.#statements.setMeta.run('purged_until_ms', done.untilMs);
+      return done;
     });
-    return more;
+    // not before the commit: after a failed one the next has to write it
+    this.#purgedUntilMs = Math.max(this.#purgedUntilMs, untilMs);
+    return purged === PURGE_AT_ONCE;
   }
 
   /** The saved window of the device that holds the instant, whatever its length; of several parts the newest. */
@@ -251,6 +263,7 @@ function prepareStatements(db: Db) {
     setMeta: db.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value'),
     append: db.prepare('INSERT INTO journal VALUES (?, ?)'),
     journal: db.prepare('SELECT sequence, block FROM journal ORDER BY sequence'),
+    oldest: db.prepare('SELECT min(sequence) FROM journal').pluck(),
     journalState: db.prepare(
       'SELECT coalesce(max(sequence), 0) AS last, coalesce(sum(length(block)), 0) AS bytes FROM journal',
     ),

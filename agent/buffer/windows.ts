@@ -15,6 +15,9 @@ import type { Db } from './schema.js';
 
 const DAY_MS = 86_400_000;
 
+/** Whether a window of the device that overlaps the interval is in memory. */
+export type IsOpen = (interval: Omit<WindowId, 'part'>) => boolean;
+
 interface Row {
   device: number;
   start_ms: number;
@@ -32,7 +35,7 @@ const COLUMNS = 'device, start_ms, length_ms, part, revision, folded, readings, 
 export class Windows {
   readonly #dictionary: Dictionary;
   readonly #statements;
-  /** Every length that a row has. */
+  /** Every length that a row has or might have had. */
   readonly #lengths: Set<number>;
 
   constructor(db: Db, dictionary: Dictionary) {
@@ -63,10 +66,8 @@ export class Windows {
   /** Inside a transaction. */
   save(window: WindowSave): void {
     const { device, startMs, lengthMs, part, revision, folded, closesMs, readings, seen } = window;
-    if (!this.#lengths.has(lengthMs)) {
-      this.#statements.addLength.run(lengthMs);
-      this.#lengths.add(lengthMs);
-    }
+    this.#lengths.add(lengthMs);
+    this.#statements.addLength.run(lengthMs); // every time: the transaction in which it was new may have failed
     const summary = encodeMetrics(window.metrics, startMs, lengthMs);
     const bytes = summary.length + (seen?.length ?? 0);
     this.#statements.save.run(
@@ -125,17 +126,20 @@ export class Windows {
 
   /**
    * Forgets windows that have their receipt and were last changed before `beforeMs`; returns how many, and the latest
-   * end of them. A window whose blocks are still in the journal stays: recovery must find that it holds them. Inside a
-   * transaction.
+   * end of them. A window whose blocks are still in the journal stays, and so does one that is in memory: recovery
+   * must find that it holds them. Inside a transaction.
    */
-  purge(beforeMs: number, limit: number): { purged: number; untilMs: number } {
+  purge(beforeMs: number, limit: number, isOpen: IsOpen): { purged: number; untilMs: number } {
     const rows = this.#statements.purgeable.all(beforeMs, limit) as Row[];
+    let purged = 0;
     let untilMs = 0;
-    for (const row of rows) {
-      this.#statements.purge.run(row.device, row.start_ms, row.length_ms, row.part);
-      untilMs = Math.max(untilMs, row.start_ms + row.length_ms);
+    for (const { device, start_ms: startMs, length_ms: lengthMs, part } of rows) {
+      if (isOpen({ device, startMs, lengthMs })) continue;
+      this.#statements.purge.run(device, startMs, lengthMs, part);
+      purged++;
+      untilMs = Math.max(untilMs, startMs + lengthMs);
     }
-    return { purged: rows.length, untilMs };
+    return { purged, untilMs };
   }
 
   /** The gateway's own totals for the device-days of these windows. */
