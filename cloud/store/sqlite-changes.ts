@@ -3,9 +3,7 @@
  * statuses by arrival, rejected messages until the quarantine is full.
  */
 import { createHash } from 'node:crypto';
-import type { BatchIdentity } from '../../shared/batch.js';
 import type { WindowSummary } from '../../shared/window.js';
-import { addSequence, NO_SEQUENCES, type SequenceSet } from './sequences.js';
 import { encodeSummary } from './sqlite-blob.js';
 import { EVERYTHING_ID, type SqliteDictionary } from './sqlite-dictionary.js';
 import type { Db } from './sqlite-schema.js';
@@ -22,11 +20,15 @@ import {
   type StatusChange,
 } from './store.js';
 
+/** Rejected messages that are kept, however small: a row costs some 200 bytes beside its payload. */
+const MAX_QUARANTINED = 20_000;
+
 export class SqliteChanges {
   readonly #dictionary: SqliteDictionary;
   readonly #maxQuarantineBytes: number;
   readonly #statements: ReturnType<typeof prepare>;
   #quarantinedBytes: number;
+  #quarantined: number;
   /** Devices and hours (or days) whose roll-ups the running transaction makes stale. */
   readonly #stale = new Map<string, { device: number; startMs: number; lengthMs: number }>();
 
@@ -35,6 +37,7 @@ export class SqliteChanges {
     this.#maxQuarantineBytes = maxQuarantineBytes;
     this.#statements = prepare(db);
     this.#quarantinedBytes = this.#statements.quarantinedBytes.get() as number;
+    this.#quarantined = this.#statements.quarantined.get() as number;
   }
 
   apply(changes: readonly Change[]): Applied[] {
@@ -51,9 +54,10 @@ export class SqliteChanges {
     return { windows: 0 };
   }
 
-  #putBatch({ gateway, receivedMs, windows, ledger, ...identity }: BatchChange): number {
+  #putBatch({ gateway, receivedMs, epoch, windows, ledger }: BatchChange): number {
     const gatewayId = this.#dictionary.gateway(gateway);
-    const epochId = this.#putSequence(gatewayId, identity, receivedMs);
+    this.#statements.seenEpoch.run({ gatewayId, epoch, receivedMs });
+    const epochId = this.#statements.epochId.get(gatewayId, epoch) as number;
     let changed = 0;
     let newestMs: number | null = null;
     for (const window of windows) {
@@ -65,22 +69,11 @@ export class SqliteChanges {
     }
     for (const { group, device: name, dayMs, readings } of ledger) {
       const device = this.#dictionary.device(this.#dictionary.group(gatewayId, group), name);
-      const { changes } = this.#statements.putLedger.run({ dayMs, device, epochId, readings, receivedMs });
+      const { changes } = this.#statements.putLedger.run({ dayMs, device, epochId, readings });
       if (changes > 0) this.#stain(device, dayMs, DAY_MS);
     }
     this.#statements.seenBatch.run({ gatewayId, receivedMs, newestMs });
     return changed;
-  }
-
-  /** Notes that the batch arrived; returns the id of its epoch. */
-  #putSequence(gatewayId: number, { epoch, session, sequence }: BatchIdentity, receivedMs: number): number {
-    this.#statements.seenEpoch.run({ gatewayId, epoch, receivedMs });
-    const epochId = this.#statements.epochId.get(gatewayId, epoch) as number;
-    const stored = this.#statements.sequences.get(epochId, session) as string | undefined;
-    const before = stored === undefined ? NO_SEQUENCES : (JSON.parse(stored) as SequenceSet);
-    const after = addSequence(before, sequence);
-    if (after !== before) this.#statements.putSequences.run(epochId, session, JSON.stringify(after));
-    return epochId;
   }
 
   #putWindow(device: number, epochId: number, window: WindowSummary): boolean {
@@ -96,27 +89,22 @@ export class SqliteChanges {
     const gatewayId = this.#dictionary.gateway(gateway);
     // A last will comes from the broker, and so does what it remembers.
     const seenMs = retained || status.state === 'offline' ? 0 : receivedMs;
-    const text = JSON.stringify(status);
-    this.#statements.putStatus.run({ gatewayId, receivedMs, seenMs, status: text });
-    const { epoch, readings, sentMs } = status;
-    this.#statements.putEpochStatus.run({ gatewayId, epoch, receivedMs, status: text, in: readings.in, sentMs });
+    this.#statements.putStatus.run({ gatewayId, receivedMs, seenMs, status: JSON.stringify(status) });
   }
 
-  #putRejected({ gateway, receivedMs, topic, reason, detail, payload, identity }: RejectedChange): void {
-    if (gateway !== '') {
-      const gatewayId = this.#dictionary.gateway(gateway);
-      this.#statements.seenRejected.run({ gatewayId, receivedMs });
-      if (identity !== undefined) this.#putSequence(gatewayId, identity, receivedMs);
-    }
+  #putRejected({ gateway, receivedMs, topic, reason, detail, payload }: RejectedChange): void {
+    if (gateway !== '') this.#statements.seenRejected.run({ gatewayId: this.#dictionary.gateway(gateway), receivedMs });
     const digest = createHash('sha256').update(payload).digest();
     const row = { gateway, digest, receivedMs, topic, reason, detail, payload };
     if (this.#statements.putRejected.run(row).changes === 0) return;
     this.#quarantinedBytes += payload.length;
-    while (this.#quarantinedBytes > this.#maxQuarantineBytes) {
+    this.#quarantined++;
+    while (this.#quarantinedBytes > this.#maxQuarantineBytes || this.#quarantined > MAX_QUARANTINED) {
       const oldest = this.#statements.oldestRejected.get() as { id: number; bytes: number };
       this.#statements.dropRejected.run(oldest.id);
       this.#statements.count.run('evicted', 1);
       this.#quarantinedBytes -= oldest.bytes;
+      this.#quarantined--;
     }
   }
 
@@ -156,15 +144,6 @@ function prepare(db: Db) {
        ON CONFLICT DO UPDATE SET last_ms = max(last_ms, excluded.last_ms)`,
     ),
     epochId: db.prepare('SELECT id FROM epochs WHERE gateway = ? AND epoch = ?').pluck(),
-    sequences: db.prepare('SELECT sequences FROM sessions WHERE epoch = ? AND session = ?').pluck(),
-    putSequences: db.prepare('INSERT OR REPLACE INTO sessions (epoch, session, sequences) VALUES (?, ?, ?)'),
-    // Books only grow within an epoch, whatever the gateway's clock does.
-    putEpochStatus: db.prepare(
-      `INSERT INTO epochs (gateway, epoch, first_ms, last_ms, status, status_ms)
-       VALUES (@gatewayId, @epoch, @receivedMs, 0, @status, @receivedMs)
-       ON CONFLICT DO UPDATE SET status = excluded.status, status_ms = excluded.status_ms
-         WHERE status IS NULL OR (@in, @sentMs) >= (status ->> '$.readings.in', status ->> '$.sentMs')`,
-    ),
     revision: db
       .prepare(
         'SELECT revision FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ? AND epoch = ?',
@@ -175,10 +154,8 @@ function prepare(db: Db) {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     putLedger: db.prepare(
-      `INSERT INTO ledger (day_ms, device, epoch, readings, told_ms)
-       VALUES (@dayMs, @device, @epochId, @readings, @receivedMs)
-       ON CONFLICT DO UPDATE SET readings = excluded.readings, told_ms = excluded.told_ms
-         WHERE excluded.readings > readings`,
+      `INSERT INTO ledger (day_ms, device, epoch, readings) VALUES (@dayMs, @device, @epochId, @readings)
+       ON CONFLICT DO UPDATE SET readings = excluded.readings WHERE excluded.readings > readings`,
     ),
     seenBatch: db.prepare(
       `UPDATE gateways SET seen_ms = max(seen_ms, @receivedMs), batches = batches + 1,
@@ -196,6 +173,7 @@ function prepare(db: Db) {
        VALUES (@gateway, @digest, @receivedMs, @topic, @reason, @detail, @payload) ON CONFLICT DO NOTHING`,
     ),
     quarantinedBytes: db.prepare('SELECT coalesce(sum(length(payload)), 0) FROM quarantine').pluck(),
+    quarantined: db.prepare('SELECT count(*) FROM quarantine').pluck(),
     oldestRejected: db.prepare('SELECT id, length(payload) AS bytes FROM quarantine ORDER BY id LIMIT 1'),
     dropRejected: db.prepare('DELETE FROM quarantine WHERE id = ?'),
     count: db.prepare(
