@@ -96,11 +96,11 @@ export class Pipeline {
 
   /** Stops the stages from the first to the last; what waits is committed. Idempotent. */
   async stop(): Promise<void> {
-    this.#commit(); // so that those who wait get their PUBACK
+    this.commit(); // so that those who wait get their PUBACK
     for (const source of this.#sources) await source.stop();
     this.#sources = [];
     clearInterval(this.#timer);
-    this.#commit();
+    this.commit();
     await this.#saving;
     await this.#push?.stop();
     this.#push = undefined;
@@ -120,14 +120,14 @@ export class Pipeline {
     this.#add(message, decoded, (error) => {
       failure = error;
     });
-    this.#commit();
+    this.commit();
     if (failure !== undefined) throw failure;
     if (this.#overgrown) await this.#save(() => this.#due(this.#context.clock.nowMs()));
   }
 
   /** Saves the windows whose time has come, or all: then nothing is left in the journal. */
   async save(which: 'due' | 'all'): Promise<void> {
-    this.#commit();
+    this.commit();
     await this.#saving;
     const nowMs = this.#context.clock.nowMs();
     await this.#save(() => (which === 'due' ? this.#due(nowMs) : this.#aggregator.neededBy(this.buffer.sequence)));
@@ -143,7 +143,7 @@ export class Pipeline {
    */
   #commitSoon(urgent: boolean): void {
     if (this.#builder.size >= MAX_BLOCK) {
-      this.#commit();
+      this.commit();
       return;
     }
     if (this.#urgent || (this.#commitTimer !== undefined && !urgent)) return;
@@ -152,8 +152,8 @@ export class Pipeline {
     const waitMs = urgent ? 0 : this.#committedMs + options.commitInterval - clock.monotonicMs();
     this.#urgent = urgent;
     // after all that this turn of the event loop brings
-    if (waitMs <= 0) this.#commitTimer = setImmediate(() => this.#commit());
-    else this.#commitTimer = setTimeout(() => this.#commit(), waitMs);
+    if (waitMs <= 0) this.#commitTimer = setImmediate(() => this.commit());
+    else this.#commitTimer = setTimeout(() => this.commit(), waitMs);
   }
 
   #cancelCommit(): void {
@@ -162,7 +162,8 @@ export class Pipeline {
     this.#commitTimer = undefined;
   }
 
-  #commit(): void {
+  /** Makes durable what waits, and tells those who handed it over. */
+  commit(): void {
     this.#cancelCommit();
     this.#urgent = false;
     this.#committedMs = this.#context.clock.monotonicMs();
@@ -205,13 +206,15 @@ export class Pipeline {
   /** A fault of the disk is a passing one: the next tick tries again. */
   #tick(): void {
     try {
-      this.#work(this.#context.clock.nowMs());
+      this.work();
     } catch (error) {
       this.#context.log.error({ error: (error as Error).message }, 'work on the buffer failed');
     }
   }
 
-  #work(nowMs: number): void {
+  /** What falls due with time: held readings, windows that close, resends, purging. Called some times a second. */
+  work(): void {
+    const nowMs = this.#context.clock.nowMs();
     this.#releaseHeld(nowMs);
     if (this.#saving === undefined) {
       this.#saving = this.#save(() => this.#due(nowMs)).finally(() => {

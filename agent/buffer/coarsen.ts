@@ -4,8 +4,8 @@
  *
  * Never merges a window that ever left (attempted > 0): the cloud may have it, and would count it twice. Windows of a
  * device never overlap, so an interval is merged only where every window in it may be. The memory of which readings were
- * counted is merged too, up to 15 minutes; of coarser windows it is given up, and what comes late for them is a part
- * of its own.
+ * counted is merged too; where it is large (irregular readings) it is given up beyond 15 minutes, and what comes late for
+ * such a window is a part of its own.
  */
 
 import { type MetricSummary, mergeAll } from '../../shared/summary.js';
@@ -19,8 +19,9 @@ const LEVELS = [
   { name: '1h', lengthMs: 3_600_000 },
   { name: '1d', lengthMs: 86_400_000 },
 ] as const;
-/** Up to this length the memory of what was counted is kept. */
+/** Beyond this length, the memory of what was counted is kept only where it is small: of regular sensors it is. */
 const REMEMBERED_MS = 900_000;
+const REMEMBERED_BYTES = 256;
 const CANDIDATES = 2_000;
 
 /** Where a coarser window may come to stand. */
@@ -95,6 +96,7 @@ export class Coarsener {
     const { device, startMs, lengthMs } = interval;
     const fine = this.#statements.within.all(device, startMs, startMs + lengthMs) as Fine[];
     for (const row of fine) this.#statements.delete.run(device, row.start_ms, row.length_ms, row.part);
+    const seen = mergeSeen(fine, startMs);
     const save: WindowSave = {
       device,
       startMs,
@@ -104,7 +106,7 @@ export class Coarsener {
       folded,
       readings: fine.reduce((sum, { readings }) => sum + readings, 0),
       metrics: mergeMetrics(fine),
-      seen: lengthMs <= REMEMBERED_MS ? mergeSeen(fine, startMs) : undefined,
+      seen: lengthMs <= REMEMBERED_MS || (seen?.length ?? 0) <= REMEMBERED_BYTES ? seen : undefined,
       gained: 0,
       closesMs: Math.max(...fine.map(({ closes_ms }) => closes_ms)),
     };

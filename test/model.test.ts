@@ -1,0 +1,331 @@
+/**
+ * The model: random streams of readings with everything that goes wrong on the way (late, repeated, clocks that jump,
+ * links that drop, double and reorder, receipts that get lost, crashes, another window length, a cap that is reached), against
+ * a batch computation over the plain list of readings. The gateway is the real one, on real SQLite; the cloud is the rule
+ * it follows: the highest revision of each window, part and epoch.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { pino } from 'pino';
+import t from 'tap';
+import { imbalance } from '../agent/books.js';
+import { type BufferOptions, bufferSchema } from '../agent/buffer/options.js';
+import { Pipeline } from '../agent/pipeline.js';
+import { Outbox } from '../agent/push/outbox.js';
+import type { Decoded, Message } from '../agent/reading.js';
+import { decodeBatch, encodeBatch } from '../shared/batch.js';
+import { mergeAll, type Observation, summarize } from '../shared/summary.js';
+import type { WindowSummary } from '../shared/window.js';
+
+const RUNS = Number(process.env.EDGETALLY_MODEL_RUNS ?? 300);
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+/** Where time begins in the model; far from 1970, so that clocks may jump back. */
+const T0 = Date.UTC(2026, 0, 1);
+const log = pino({ level: 'silent' });
+
+type Command =
+  | { kind: 'publish'; device: string; ageMs: number; value: number }
+  | { kind: 'again'; pick: number }
+  | { kind: 'junk' | 'save' | 'crash' | 'linkDown' | 'linkUp' | 'receiptsLost' | 'room' }
+  | { kind: 'clock'; byMs: number }
+  | { kind: 'window'; windowMs: number }
+  | { kind: 'network'; seed: number };
+
+const command: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 24,
+    arbitrary: fc.record({
+      kind: fc.constant('publish' as const),
+      device: fc.constantFrom('a', 'b'),
+      // mostly now, sometimes late, sometimes from the future
+      ageMs: fc.oneof(fc.nat(MINUTE), fc.nat(3 * HOUR), fc.integer({ min: -HOUR, max: 0 })),
+      value: fc.oneof(
+        fc.integer({ min: -999, max: 999 }).map((m) => m / 10),
+        fc.double({ min: -1e3, max: 1e3, noNaN: true }).filter((x) => x === 0 || Math.abs(x) > 1e-100),
+      ),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('again' as const), pick: fc.nat() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('clock' as const), byMs: fc.integer({ min: 0, max: 5 * MINUTE }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('clock' as const), byMs: fc.integer({ min: -HOUR, max: HOUR }) }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('network' as const), seed: fc.nat() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('window' as const),
+      windowMs: fc.constantFrom(MINUTE, 5 * MINUTE, 15 * MINUTE, 45 * MINUTE, HOUR),
+    }),
+  },
+  ...(['junk', 'save', 'crash', 'linkDown', 'linkUp', 'receiptsLost', 'room'] as const).map((kind) => ({
+    weight: 1,
+    arbitrary: fc.constant({ kind } as const),
+  })),
+);
+
+/** The cloud's rule, and nothing else. */
+class Cloud {
+  readonly windows = new Map<string, WindowSummary>();
+
+  take(bytes: Uint8Array): { session: number; sequence: number } {
+    const decoded = decodeBatch(bytes);
+    if (!decoded.ok) throw new Error(`${decoded.reason}: ${decoded.detail}`);
+    const { epoch, session, sequence, windows } = decoded.batch;
+    for (const window of windows) {
+      const key = [epoch, window.device, window.startMs, window.lengthMs, window.part].join('/');
+      if ((this.windows.get(key)?.revision ?? 0) < window.revision) this.windows.set(key, window);
+    }
+    return { session, sequence };
+  }
+
+  totals(): Map<string, unknown> {
+    const devices = groupByDevice(this.windows.values());
+    return new Map([...devices].map(([device, list]) => [device, mergeAll(list.map((w) => w.metrics.get('x')!))]));
+  }
+}
+
+function groupByDevice(windows: Iterable<WindowSummary>): Map<string, WindowSummary[]> {
+  const devices = new Map<string, WindowSummary[]>();
+  for (const window of windows) devices.set(window.device, [...(devices.get(window.device) ?? []), window]);
+  return devices;
+}
+
+/** The gateway as it runs, without sockets: what would be published goes into `wire`. */
+class Gateway {
+  readonly #path: string;
+  readonly #options: BufferOptions;
+  nowMs = T0;
+  windowMs = MINUTE;
+  wire: Uint8Array[] = [];
+  isUp = true;
+  pipeline: Pipeline;
+  outbox: Outbox;
+
+  constructor(path: string, options: BufferOptions) {
+    this.#path = path;
+    this.#options = options;
+    this.pipeline = this.#openPipeline();
+    this.outbox = this.#openOutbox();
+  }
+
+  #openPipeline(): Pipeline {
+    return new Pipeline({
+      options: this.#options,
+      databasePath: this.#path,
+      decode: (message) => this.#decode(message),
+      clock: { nowMs: () => this.nowMs, monotonicMs: () => performance.now() },
+      log,
+    });
+  }
+
+  #openOutbox(): Outbox {
+    const { buffer } = this.pipeline;
+    const backlog = {
+      page: buffer.windows.backlog.bind(buffer.windows),
+      unsent: buffer.windows.unsent.bind(buffer.windows),
+      ledger: buffer.windows.ledger.bind(buffer.windows),
+      attempted: buffer.attempted.bind(buffer),
+      receipted: buffer.receipted.bind(buffer),
+    };
+    return new Outbox(backlog, { maxInFlight: 5, maxBatchBytes: 600, receiptTimeoutMs: 30_000 }, () => 200);
+  }
+
+  #decode(message: Message): Decoded {
+    const none: Decoded = { readings: [], rejects: [], valueRejects: [] };
+    const text = Buffer.from(message.payload).toString();
+    if (text === 'junk') return { ...none, rejects: [{ reason: 'not-json', detail: '' }] };
+    const [device, timeMs, value] = JSON.parse(text) as [string, number, number];
+    const common = { group: '', lane: '', windowMs: this.windowMs, latenessMs: 1_000, metrics: ['x'] };
+    return { ...none, readings: [{ ...common, device, timeUs: timeMs * 1000, values: [value] }] };
+  }
+
+  /** True once the message is on disk. */
+  accept(text: string): boolean {
+    let stored = false;
+    this.pipeline.accept({ topic: 't', payload: Buffer.from(text), arrivalUs: 0 }, (error) => {
+      stored = error === undefined;
+    });
+    this.pipeline.commit();
+    return stored;
+  }
+
+  async work(): Promise<void> {
+    this.pipeline.work();
+    await this.pipeline.save('due');
+    if (!this.isUp) return;
+    this.outbox.expire(this.nowMs);
+    const { epoch, session } = this.pipeline.buffer;
+    for (let next = this.outbox.next(this.nowMs); next !== undefined; next = this.outbox.next(this.nowMs)) {
+      const windows = next.windows.map(({ summary }) => summary);
+      this.wire.push(
+        encodeBatch({ epoch, session, sequence: next.sequence, sentMs: this.nowMs, windows, ledger: next.ledger }),
+      );
+    }
+  }
+
+  /** What is not on disk is forgotten. */
+  crash(): void {
+    this.pipeline.buffer.close();
+    this.pipeline = this.#openPipeline();
+    this.outbox = this.#openOutbox();
+  }
+
+  receipt({ session, sequence }: { session: number; sequence: number }): void {
+    if (session === this.pipeline.buffer.session) this.outbox.receipt([sequence]);
+  }
+}
+
+/** Delivers what is on the wire: some of it dropped, doubled, in another order. */
+function deliver(gateway: Gateway, cloud: Cloud, seed: number, receiptsLost: boolean): void {
+  let state = seed >>> 0;
+  const random = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+  const arriving = gateway.wire.flatMap((bytes) => (random() < 0.2 ? [] : random() < 0.2 ? [bytes, bytes] : [bytes]));
+  arriving.sort(() => random() - 0.5);
+  gateway.wire = [];
+  for (const bytes of arriving) {
+    const receipt = cloud.take(bytes);
+    if (!receiptsLost && random() < 0.8) gateway.receipt(receipt);
+  }
+}
+
+interface Model {
+  readonly gateway: Gateway;
+  readonly cloud: Cloud;
+  readonly truth: Map<string, Observation & { device: string }>;
+  readonly sent: string[];
+  messages: number;
+  receiptsLost: boolean;
+}
+
+async function step(model: Model, command: Command): Promise<void> {
+  const { gateway, cloud } = model;
+  switch (command.kind) {
+    case 'publish': {
+      const timeMs = gateway.nowMs - command.ageMs;
+      publish(model, JSON.stringify([command.device, timeMs, command.value]));
+      break;
+    }
+    case 'again':
+      if (model.sent.length > 0) publish(model, model.sent[command.pick % model.sent.length]!);
+      break;
+    case 'junk':
+      publish(model, 'junk');
+      break;
+    case 'clock':
+      gateway.nowMs += command.byMs;
+      await gateway.work();
+      break;
+    case 'window':
+      gateway.windowMs = command.windowMs;
+      break;
+    case 'network':
+      await gateway.work();
+      deliver(gateway, cloud, command.seed, model.receiptsLost);
+      break;
+    case 'save':
+      await gateway.pipeline.save('all');
+      break;
+    case 'crash':
+      gateway.crash();
+      break;
+    case 'linkDown':
+      gateway.isUp = false;
+      gateway.outbox.linkLost();
+      gateway.wire = [];
+      break;
+    case 'linkUp':
+      gateway.isUp = true;
+      break;
+    case 'receiptsLost':
+      model.receiptsLost = !model.receiptsLost;
+      break;
+    case 'room': {
+      const coarsened = gateway.pipeline.buffer.coarsen(
+        gateway.nowMs,
+        (interval) => gateway.pipeline.isOpen(interval),
+        gateway.pipeline.books,
+      );
+      if (coarsened !== undefined) gateway.pipeline.books.coarsened = coarsened;
+    }
+  }
+}
+
+function publish(model: Model, text: string): void {
+  model.messages++;
+  if (!model.gateway.accept(text)) throw new Error('not stored');
+  if (text === 'junk') return;
+  model.sent.push(text);
+  const [device, timeMs, value] = JSON.parse(text) as [string, number, number];
+  const key = `${device}/${timeMs}`;
+  if (!model.truth.has(key)) model.truth.set(key, { device, timeUs: timeMs * 1000, value: value + 0 });
+}
+
+/** The clock is right again and the link is calm: everything arrives. */
+async function settle({ gateway, cloud }: Model): Promise<void> {
+  gateway.isUp = true;
+  gateway.nowMs = T0 + 400 * 24 * HOUR;
+  for (let round = 0; round < 200; round++) {
+    gateway.nowMs += 2 * MINUTE;
+    await gateway.work();
+    const wire = gateway.wire;
+    gateway.wire = [];
+    for (const bytes of wire) gateway.receipt(cloud.take(bytes));
+    const { books, buffer, openWindows } = gateway.pipeline;
+    if (books.held === 0 && openWindows === 0 && buffer.windows.backlogState().windows === 0) return;
+  }
+  throw new Error(`not settled: ${JSON.stringify(gateway.pipeline.buffer.windows.backlogState())}`);
+}
+
+function batchComputation(truth: Model['truth']): Map<string, unknown> {
+  const devices = new Map<string, Observation[]>();
+  for (const { device, ...observation } of truth.values()) {
+    devices.set(device, [...(devices.get(device) ?? []), observation]);
+  }
+  return new Map([...devices].map(([device, list]) => [device, summarize(list)]));
+}
+
+t.test('the cloud ends with what a batch computation says, and the books balance', { timeout: 280_000 }, async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'edgetally-model-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const options = bufferSchema.parse({ retention: '3650d' });
+  let run = 0;
+  const property = fc.asyncProperty(
+    fc.array(command, { minLength: 5, maxLength: 70, size: 'max' }),
+    async (commands) => {
+      const path = join(dir, `${run++}.db`);
+      const gateway = new Gateway(path, options);
+      const model = { gateway, cloud: new Cloud(), truth: new Map(), sent: [], messages: 0, receiptsLost: false };
+      try {
+        for (const command of commands) await step(model, command);
+        await settle(model);
+        const { books } = gateway.pipeline;
+        assert.equal(books.in, model.messages);
+        assert.equal(books.counted, model.truth.size);
+        assert.equal(imbalance(books), 0);
+        assert.deepEqual(sorted(model.cloud.totals()), sorted(batchComputation(model.truth)));
+      } finally {
+        gateway.pipeline.buffer.close();
+        for (const end of ['', '-wal', '-ballast']) rmSync(`${path}${end}`, { force: true });
+      }
+    },
+  );
+  const seed = Number(process.env.EDGETALLY_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  t.comment(`${RUNS} runs, seed ${seed} (EDGETALLY_MODEL_RUNS, EDGETALLY_MODEL_SEED)`);
+  await fc.assert(property, { numRuns: RUNS, seed });
+});
+
+function sorted(map: Map<string, unknown>): [string, unknown][] {
+  return [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+}
