@@ -3,7 +3,9 @@
  * statuses by arrival, rejected messages until the quarantine is full.
  */
 import { createHash } from 'node:crypto';
+import type { BatchIdentity } from '../../shared/batch.js';
 import type { WindowSummary } from '../../shared/window.js';
+import { addSequence, NO_SEQUENCES, type SequenceSet } from './sequences.js';
 import { encodeSummary } from './sqlite-blob.js';
 import { EVERYTHING_ID, type SqliteDictionary } from './sqlite-dictionary.js';
 import type { Db } from './sqlite-schema.js';
@@ -54,10 +56,9 @@ export class SqliteChanges {
     return { windows: 0 };
   }
 
-  #putBatch({ gateway, receivedMs, epoch, windows, ledger }: BatchChange): number {
+  #putBatch({ gateway, receivedMs, windows, ledger, ...identity }: BatchChange): number {
     const gatewayId = this.#dictionary.gateway(gateway);
-    this.#statements.seenEpoch.run({ gatewayId, epoch, receivedMs });
-    const epochId = this.#statements.epochId.get(gatewayId, epoch) as number;
+    const epochId = this.#putSequence(gatewayId, identity, receivedMs);
     let changed = 0;
     let newestMs: number | null = null;
     for (const window of windows) {
@@ -69,11 +70,22 @@ export class SqliteChanges {
     }
     for (const { group, device: name, dayMs, readings } of ledger) {
       const device = this.#dictionary.device(this.#dictionary.group(gatewayId, group), name);
-      const { changes } = this.#statements.putLedger.run({ dayMs, device, epochId, readings });
+      const { changes } = this.#statements.putLedger.run({ dayMs, device, epochId, readings, receivedMs });
       if (changes > 0) this.#stain(device, dayMs, DAY_MS);
     }
     this.#statements.seenBatch.run({ gatewayId, receivedMs, newestMs });
     return changed;
+  }
+
+  /** Notes that the batch arrived; returns the id of its epoch. */
+  #putSequence(gatewayId: number, { epoch, session, sequence }: BatchIdentity, receivedMs: number): number {
+    this.#statements.seenEpoch.run({ gatewayId, epoch, receivedMs });
+    const epochId = this.#statements.epochId.get(gatewayId, epoch) as number;
+    const stored = this.#statements.sequences.get(epochId, session) as string | undefined;
+    const before = stored === undefined ? NO_SEQUENCES : (JSON.parse(stored) as SequenceSet);
+    const after = addSequence(before, sequence);
+    if (after !== before) this.#statements.putSequences.run(epochId, session, JSON.stringify(after));
+    return epochId;
   }
 
   #putWindow(device: number, epochId: number, window: WindowSummary): boolean {
@@ -89,11 +101,18 @@ export class SqliteChanges {
     const gatewayId = this.#dictionary.gateway(gateway);
     // A last will comes from the broker, and so does what it remembers.
     const seenMs = retained || status.state === 'offline' ? 0 : receivedMs;
-    this.#statements.putStatus.run({ gatewayId, receivedMs, seenMs, status: JSON.stringify(status) });
+    const text = JSON.stringify(status);
+    this.#statements.putStatus.run({ gatewayId, receivedMs, seenMs, status: text });
+    const { epoch, readings, sentMs } = status;
+    this.#statements.putEpochStatus.run({ gatewayId, epoch, receivedMs, status: text, in: readings.in, sentMs });
   }
 
-  #putRejected({ gateway, receivedMs, topic, reason, detail, payload }: RejectedChange): void {
-    if (gateway !== '') this.#statements.seenRejected.run({ gatewayId: this.#dictionary.gateway(gateway), receivedMs });
+  #putRejected({ gateway, receivedMs, topic, reason, detail, payload, identity }: RejectedChange): void {
+    if (gateway !== '') {
+      const gatewayId = this.#dictionary.gateway(gateway);
+      this.#statements.seenRejected.run({ gatewayId, receivedMs });
+      if (identity !== undefined) this.#putSequence(gatewayId, identity, receivedMs);
+    }
     const digest = createHash('sha256').update(payload).digest();
     const row = { gateway, digest, receivedMs, topic, reason, detail, payload };
     if (this.#statements.putRejected.run(row).changes === 0) return;
@@ -144,6 +163,15 @@ function prepare(db: Db) {
        ON CONFLICT DO UPDATE SET last_ms = max(last_ms, excluded.last_ms)`,
     ),
     epochId: db.prepare('SELECT id FROM epochs WHERE gateway = ? AND epoch = ?').pluck(),
+    sequences: db.prepare('SELECT sequences FROM sessions WHERE epoch = ? AND session = ?').pluck(),
+    putSequences: db.prepare('INSERT OR REPLACE INTO sessions (epoch, session, sequences) VALUES (?, ?, ?)'),
+    // Books only grow within an epoch, whatever the gateway's clock does.
+    putEpochStatus: db.prepare(
+      `INSERT INTO epochs (gateway, epoch, first_ms, last_ms, status, status_ms)
+       VALUES (@gatewayId, @epoch, @receivedMs, 0, @status, @receivedMs)
+       ON CONFLICT DO UPDATE SET status = excluded.status, status_ms = excluded.status_ms
+         WHERE status IS NULL OR (@in, @sentMs) >= (status ->> '$.readings.in', status ->> '$.sentMs')`,
+    ),
     revision: db
       .prepare(
         'SELECT revision FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ? AND epoch = ?',
@@ -154,8 +182,10 @@ function prepare(db: Db) {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     putLedger: db.prepare(
-      `INSERT INTO ledger (day_ms, device, epoch, readings) VALUES (@dayMs, @device, @epochId, @readings)
-       ON CONFLICT DO UPDATE SET readings = excluded.readings WHERE excluded.readings > readings`,
+      `INSERT INTO ledger (day_ms, device, epoch, readings, told_ms)
+       VALUES (@dayMs, @device, @epochId, @readings, @receivedMs)
+       ON CONFLICT DO UPDATE SET readings = excluded.readings, told_ms = excluded.told_ms
+         WHERE excluded.readings > readings`,
     ),
     seenBatch: db.prepare(
       `UPDATE gateways SET seen_ms = max(seen_ms, @receivedMs), batches = batches + 1,
