@@ -16,6 +16,7 @@ import type { Interval } from './buffer/coarsen.js';
 import type { ImportProgress } from './buffer/imports.js';
 import type { BufferOptions } from './buffer/options.js';
 import type { Clocks } from './clock.js';
+import { CommitTiming } from './commit-timing.js';
 import type { Push } from './push/push.js';
 import type { Accept, Decoded, Message, Source } from './reading.js';
 
@@ -50,14 +51,12 @@ export class Pipeline {
   readonly #context: PipelineContext;
   readonly #aggregator: Aggregator;
   readonly #builder: BlockBuilder;
+  readonly #timing: CommitTiming;
   #released: number[] = [];
   #progress: ImportProgress | undefined;
   #push: Push | undefined;
   #sources: readonly Source[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #commitTimer: NodeJS.Timeout | NodeJS.Immediate | undefined;
-  #urgent = false;
-  #committedMs = Number.NEGATIVE_INFINITY;
   #saving: Promise<void> | undefined;
   #housekeptMs = 0;
 
@@ -66,6 +65,7 @@ export class Pipeline {
     this.buffer = new EdgeBuffer(context.databasePath, context.options, context.readOnly);
     this.books = structuredClone(this.buffer.savedBooks.books);
     this.#builder = new BlockBuilder(this.buffer.dictionary, context.options.future);
+    this.#timing = new CommitTiming(context.options.commitInterval, context.clock, () => this.commit());
     this.#aggregator = new Aggregator(this.buffer);
     try {
       this.#recover();
@@ -110,7 +110,8 @@ export class Pipeline {
   /** Takes a message; `done` is called after the commit that holds it. */
   readonly accept: Accept = (message, done, urgent = false) => {
     this.#add(message, this.#context.decode(message), done);
-    this.#commitSoon(urgent);
+    if (this.#builder.size >= MAX_BLOCK) this.commit();
+    else this.#timing.soon(urgent);
   };
 
   /** Takes rows of a file that are decoded already; the progress is committed with them. */
@@ -137,36 +138,9 @@ export class Pipeline {
     this.#builder.add(message, decoded, this.#context.clock.nowMs(), done);
   }
 
-  /**
-   * One commit an interval at most, and the first reading after a pause does not wait for one: a sensor that speaks now
-   * and then gets its PUBACK at once, at the same number of commits.
-   */
-  #commitSoon(urgent: boolean): void {
-    if (this.#builder.size >= MAX_BLOCK) {
-      this.commit();
-      return;
-    }
-    if (this.#urgent || (this.#commitTimer !== undefined && !urgent)) return;
-    this.#cancelCommit();
-    const { options, clock } = this.#context;
-    const waitMs = urgent ? 0 : this.#committedMs + options.commitInterval - clock.monotonicMs();
-    this.#urgent = urgent;
-    // after all that this turn of the event loop brings
-    if (waitMs <= 0) this.#commitTimer = setImmediate(() => this.commit());
-    else this.#commitTimer = setTimeout(() => this.commit(), waitMs);
-  }
-
-  #cancelCommit(): void {
-    clearTimeout(this.#commitTimer as NodeJS.Timeout | undefined);
-    clearImmediate(this.#commitTimer as NodeJS.Immediate | undefined);
-    this.#commitTimer = undefined;
-  }
-
   /** Makes durable what waits, and tells those who handed it over. */
   commit(): void {
-    this.#cancelCommit();
-    this.#urgent = false;
-    this.#committedMs = this.#context.clock.monotonicMs();
+    this.#timing.committed();
     if (this.#builder.empty && this.#progress === undefined) return;
     const { block, held, samples, waiting } = this.#builder.take();
     const released = this.#released;
@@ -263,7 +237,7 @@ export class Pipeline {
       this.#builder.release(reading);
       this.#released.push(id);
     }
-    if (this.#released.length > 0) this.#commitSoon(false);
+    if (this.#released.length > 0) this.#timing.soon(false);
   }
 
   #housekeep(nowMs: number): void {
