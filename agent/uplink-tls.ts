@@ -2,10 +2,12 @@
  * The TLS side of the uplink: reads the certificate files anew for each connection (they may have been replaced), says
  * what is wrong with them, and explains what a connection died of.
  */
+import { readFile } from 'node:fs/promises';
 import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
+import { credentialsOf, type Diagnosis, pemOf } from '../shared/certificates.js';
 import { EdgetallyError } from '../shared/errors.js';
-import { type Diagnosis, diagnose, explainTlsError } from './certificates.js';
+import { explainTlsError } from '../shared/tls-reasons.js';
 import type { Clock } from './clock.js';
 import type { PushOptions } from './push/options.js';
 
@@ -14,25 +16,17 @@ export interface UplinkTls {
   explain(error: Error): Error;
 }
 
-/** A wrong clock makes a good certificate look bad, so dates alone do not keep us from trying. */
-const WORTH_TRYING = new Set<string>(['certificate-expired', 'certificate-not-yet-valid']);
-
 export function uplinkTls(options: PushOptions, clock: Clock, log: Logger): UplinkTls {
-  const url = new URL(options.url);
-  const secure = url.protocol === 'mqtts:';
-  const address = url.host;
+  const address = new URL(options.url).host;
   let own: Diagnosis | undefined;
   let said = '';
   return {
     async credentials() {
-      if (!secure) return {};
-      own = await diagnose({ ca: options.ca, cert: options.cert, key: options.key }, clock.nowMs());
-      for (const problem of own.problems) if (!WORTH_TRYING.has(problem.code)) throw problem;
+      own = await credentialsOf(options, clock.nowMs(), readFile);
       const problems = own.problems.map((problem) => `${problem.message}. ${problem.hint}`).join(' ');
       if (problems !== said && problems !== '') log.warn({ problems }, 'certificate');
       said = problems;
-      const { ca, cert, key } = own;
-      return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), rejectUnauthorized: true };
+      return { ...pemOf(own), rejectUnauthorized: true };
     },
     explain(error) {
       if (error instanceof EdgetallyError && error.code !== 'link-lost') return error;

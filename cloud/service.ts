@@ -52,7 +52,7 @@ export class Service {
   /** Resolves when the link is up; the link comes later where the broker does. */
   async start(): Promise<void> {
     try {
-      this.#consumer.start();
+      await this.#consumer.start();
     } catch (error) {
       await this.stop();
       throw error;

@@ -5,12 +5,14 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import t from 'tap';
-import { diagnose, explainTlsError, type TlsContext, type TlsFiles } from '../agent/certificates.js';
 import { type CertificateFiles, makeCertificates } from '../certs.example/make-certs.js';
+import { diagnose as diagnoseWith, type TlsFiles } from '../shared/certificates.js';
 import type { EdgetallyError } from '../shared/errors.js';
+import { explainTlsError, type TlsContext } from '../shared/tls-reasons.js';
 
 const PAST = { notBefore: new Date('2020-01-01'), notAfter: new Date('2021-01-01') };
 const FUTURE = { notBefore: new Date('2044-01-01'), notAfter: new Date('2045-01-01') };
+const diagnose = (files: TlsFiles, nowMs: number) => diagnoseWith(files, nowMs, readFile);
 const root = t.testdir();
 let made = 0;
 const make = (options: Parameters<typeof makeCertificates>[1] = {}) =>

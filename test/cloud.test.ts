@@ -113,7 +113,7 @@ test('PUBACK comes after the commit, one message at a time; without a commit the
   const { consumer: made } = consumer(t, tlsOptions(at, broker.port, 'cloud'), () => {
     return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
   });
-  made.start();
+  await made.start();
   await made.untilUp();
   const gateway = await TestGateway.connect(t, at, broker.port);
   for (const sequence of [1, 2]) await gateway.send(batchBytes(sequence, EPOCH_A, []));
@@ -148,12 +148,12 @@ test('it comes back when the broker does, and falls back to MQTT 3.1.1 and a pla
   const { consumer: made, logged } = consumer(t, options, async (topic) => {
     topics.push(topic);
   });
-  made.start();
+  await made.start();
   await made.untilUp();
   t.match(made.state, { state: 'up', protocol: '3.1.1', connects: 1 });
   t.ok(logged.some(({ msg }) => /may not have shared subscriptions/.test(msg)));
   await broker.drop();
-  await until(() => logged.some(({ msg }) => /ECONNREFUSED/.test(msg)));
+  await until(() => logged.some(({ msg }) => /nothing listens there/.test(msg)));
   t.match(made.state, { state: 'down', problem: /Check that the broker is running/ });
   await broker.listen();
   await until(() => made.state.connects === 2);
@@ -175,7 +175,7 @@ test('a refused subscription is an error said plainly, and tried again', async (
     done(null, may ? subscription : null);
   };
   const { consumer: made, logged } = consumer(t, tlsOptions(at, broker.port, 'cloud'), async () => undefined);
-  made.start();
+  await made.start();
   const said = (text: RegExp) => logged.filter(({ msg, level }) => level === 50 && text.test(msg)).length;
   await until(() => said(/refused the subscription to edgetally\/v1\/\+\/up\/batch.*policy/) > 0);
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -190,7 +190,7 @@ test('two processes of one client id are told so', async (t) => {
   const at = await place(t);
   const broker = await tlsBroker(t, at);
   const both = [0, 1].map(() => consumer(t, tlsOptions(at, broker.port, 'cloud'), async () => undefined));
-  for (const { consumer: made } of both) made.start();
+  await Promise.all(both.map(({ consumer: made }) => made.start()));
   await until(() =>
     both.some(({ logged }) => logged.some(({ msg }) => /another client seems to connect as "cloud"/.test(msg))),
   );
@@ -209,7 +209,7 @@ test('two processes of one client id are told so', async (t) => {
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
   const told = consumer(t, { url: `mqtt://127.0.0.1:${port}` }, async () => undefined);
-  told.consumer.start();
+  await told.consumer.start();
   await until(() =>
     told.logged.some(({ msg, level }) => level === 50 && /another client connected as "cloud"/.test(msg)),
   );
@@ -224,21 +224,19 @@ test('certificates that cannot be used, and a broker of another CA, are said pla
   const own = tlsOptions(at, broker.port, 'cloud');
   const never = async () => undefined;
   const start = (options: object) => consumer(t, { ...own, ...options }, never).consumer.start();
-  t.throws(() => start({ key: other.certs.server.key }), { code: 'certificate-key-mismatch' });
-  t.throws(() => start({ ca: '/nowhere' }), { code: 'certificate-unreadable', message: /\/nowhere/ });
-  t.throws(() => start({ cert: own.key }), { code: 'certificate-unreadable' });
+  await t.rejects(start({ key: other.certs.server.key }), { code: 'certificate-key-mismatch' });
+  await t.rejects(start({ ca: '/nowhere' }), { code: 'certificate-unreadable', message: /\/nowhere/ });
+  await t.rejects(start({ cert: own.key }), { code: 'certificate-unreadable' });
   const { consumer: made, logged } = consumer(t, { ...own, ca: other.certs.ca }, never);
-  made.start();
+  await made.start();
   await until(() => logged.some(({ msg, level }) => level === 50 && /Point `ca` at the CA/.test(msg)));
   const stranger = consumer(
     t,
     tlsOptions({ ...other, certs: { ...other.certs, ca: at.certs.ca } }, broker.port, 'cloud'),
     never,
   );
-  stranger.consumer.start();
-  await until(() =>
-    stranger.logged.some(({ msg }) => /refused our certificate|closed the connection|socket/.test(msg)),
-  );
+  await stranger.consumer.start();
+  await until(() => stranger.logged.some(({ msg }) => /does the broker trust it\?/.test(msg)));
 });
 
 test('gateways: who there is, online or not, and how far behind', async (t) => {
@@ -303,9 +301,9 @@ test('MQTT 5 on Mosquitto: a shared group, and a session that keeps what nobody 
     const member = consumer(t, { ...own, clientId: `cloud-${n}` }, async (topic) => {
       seen[n]!.push(topic);
     });
-    member.consumer.start();
     return member;
   });
+  await Promise.all(members.map((member) => member.consumer.start()));
   await Promise.all(members.map((member) => member.consumer.untilUp()));
   t.same(
     members.map((member) => member.consumer.state.protocol),

@@ -3,10 +3,12 @@
  * been checked; says why it turned others away. Speaks no MQTT.
  */
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { diagnose, hopelessProblem, pemOf } from '../../shared/certificates.js';
 import { EdgetallyError } from '../../shared/errors.js';
-import { diagnose, explainTlsError } from '../certificates.js';
+import { explainTlsError } from '../../shared/tls-reasons.js';
 import { allowsAnonymous, type BrokerSourceOptions, parseAddress } from './source-options.js';
 
 type ListenerOptions = BrokerSourceOptions['listeners'][number];
@@ -82,16 +84,13 @@ async function listen(server: Server, text: string): Promise<number> {
 }
 
 async function tlsServer(address: string, tls: ListenerTls, context: ListenerContext): Promise<Server> {
-  const { problems, ca, cert, key } = await diagnose(tls, context.nowMs());
-  for (const problem of problems) {
-    // With a wrong date it can serve; clients will say whether they mind. Anything else cannot work.
-    if (problem.code !== 'certificate-expired' && problem.code !== 'certificate-not-yet-valid') throw problem;
-    context.warn(problem);
-  }
+  const own = await diagnose(tls, context.nowMs(), readFile);
+  // With a wrong date it can serve; clients will say whether they mind. Anything else cannot work.
+  const hopeless = hopelessProblem(own);
+  if (hopeless !== undefined) throw hopeless;
+  for (const doubt of own.problems) context.warn(doubt);
   const server = createTlsServer({
-    ...(cert && { cert }),
-    ...(key && { key }),
-    ...(ca && { ca }),
+    ...pemOf(own),
     minVersion: 'TLSv1.2',
     handshakeTimeout: context.connectTimeout,
     requestCert: tls.clientCertificates !== 'none',

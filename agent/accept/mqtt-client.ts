@@ -7,8 +7,8 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { IClientOptions } from 'mqtt';
+import { credentialsOf, type Diagnosis, pemOf } from '../../shared/certificates.js';
 import { EdgetallyError } from '../../shared/errors.js';
-import { type Diagnosis, diagnose } from '../certificates.js';
 import type { Source, SourceState } from '../reading.js';
 import { Link, type LinkEnd } from './mqtt-link.js';
 import { explainEnd, isAboutVersion, TAKEN_OVER } from './mqtt-reasons.js';
@@ -173,12 +173,8 @@ export class MqttSource implements Source {
 
   /** Read and checked anew each time: files may have been replaced. */
   async #clientOptions(): Promise<{ options: IClientOptions; own: Diagnosis }> {
-    const { ca, cert, key, username, password, passwordFile, qos } = this.#options;
-    const own = await diagnose({ ca, cert, key }, this.#context.clock.nowMs());
-    const hopeless = own.problems.find(
-      ({ code }) => code === 'certificate-unreadable' || code === 'certificate-key-mismatch',
-    );
-    if (hopeless !== undefined) throw hopeless;
+    const { username, password, passwordFile, qos } = this.#options;
+    const own = await credentialsOf(this.#options, this.#context.clock.nowMs(), readFile);
     const secret = passwordFile === undefined ? password : await readPassword(passwordFile);
     const options: IClientOptions = {
       clientId: this.clientId,
@@ -188,9 +184,7 @@ export class MqttSource implements Source {
       connectTimeout: this.#options.connectTimeout,
       ...(username !== undefined && { username }),
       ...(secret !== undefined && { password: secret }),
-      ...(own.ca && { ca: own.ca }),
-      ...(own.cert && { cert: own.cert }),
-      ...(own.key && { key: own.key }),
+      ...pemOf(own),
     };
     if (this.#protocol === 5) {
       const sessionExpiryInterval = qos === 0 ? 0 : Math.round(this.#options.sessionExpiry / 1000);

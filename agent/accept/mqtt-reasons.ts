@@ -1,6 +1,6 @@
 /** Why a broker refused or ended a connection of the mqtt source, in words. */
 import { EdgetallyError } from '../../shared/errors.js';
-import { explainTlsError, type TlsContext } from '../certificates.js';
+import { explainTlsError, type TlsContext } from '../../shared/tls-reasons.js';
 import type { LinkEnd } from './mqtt-link.js';
 
 /** MQTT 5 §3.14.2.1: session taken over. */

@@ -2,13 +2,15 @@
  * The long-running consumer: one connection after the other, until it is stopped. It never gives up for a fault that may
  * pass; the wait between attempts is random and grows (full jitter).
  */
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MqttClient } from 'mqtt';
+import { credentialsOf, type Diagnosis, pemOf } from '../../shared/certificates.js';
 import { EdgetallyError } from '../../shared/errors.js';
+import { explainTlsError } from '../../shared/tls-reasons.js';
 import type { Log } from '../log.js';
 import { type ConnectionEnd, type IncomingMessage, runConnection } from './connection.js';
 import type { MqttOptions } from './options.js';
-import { explainLoss, readCredentials } from './tls.js';
 
 export interface ConsumerOptions {
   readonly mqtt: MqttOptions;
@@ -28,7 +30,7 @@ export interface ConsumerState {
 }
 
 interface End extends ConnectionEnd {
-  readonly doubts: readonly EdgetallyError[];
+  readonly own: Diagnosis | undefined;
 }
 
 /** A connection that held this long was a good one. */
@@ -75,8 +77,9 @@ export class Consumer {
   }
 
   /** Certificate files that cannot be used are worth an error at once; everything later is waited for. */
-  start(): void {
-    readCredentials(this.#options.mqtt, this.#options.now());
+  async start(): Promise<void> {
+    await credentialsOf(this.#options.mqtt, this.#options.now(), readFile);
+    if (this.#stopping.signal.aborted) return;
     this.#running ??= this.#run();
   }
 
@@ -129,7 +132,7 @@ export class Consumer {
 
   async #connectOnce(): Promise<End> {
     const { mqtt, accept, log, now } = this.#options;
-    let doubts: readonly EdgetallyError[] = [];
+    let own: Diagnosis | undefined;
     const connected = (client: MqttClient) => {
       this.#client = client;
     };
@@ -142,8 +145,7 @@ export class Consumer {
       this.#firstUp?.();
     };
     try {
-      const credentials = readCredentials(mqtt, now());
-      doubts = credentials.doubts;
+      own = await credentialsOf(mqtt, now(), readFile);
       const handlers = {
         accept: (message: IncomingMessage) => {
           this.#accepting = accept(message);
@@ -152,10 +154,10 @@ export class Consumer {
         connected,
         up,
       };
-      const end = await runConnection(mqtt, this.#protocol, credentials.tls, handlers, log, this.#stopping.signal);
-      return { ...end, doubts };
+      const end = await runConnection(mqtt, this.#protocol, pemOf(own), handlers, log, this.#stopping.signal);
+      return { ...end, own };
     } catch (error) {
-      return { error: error as Error, unsupportedVersion: false, takenOver: false, doubts };
+      return { error: error as Error, unsupportedVersion: false, takenOver: false, own };
     }
   }
 
@@ -192,10 +194,12 @@ export class Consumer {
   }
 
   #explain(end: End): EdgetallyError {
-    const { url, clientId } = this.#options.mqtt;
+    const { url, ca, clientId } = this.#options.mqtt;
     // Brokers before MQTT 5 (and some with it) do not say that somebody else took the session over.
     const suspected = !end.takenOver && this.#cutShort >= SUSPICIOUS;
-    if (!end.takenOver && !suspected) return explainLoss(end.error, url, end.doubts);
+    if (!end.takenOver && !suspected) {
+      return explainTlsError(end.error, { address: new URL(url).host, ca, ...(end.own && { own: end.own }) });
+    }
     const who = `another client ${suspected ? 'seems to connect' : 'connected'} as ${JSON.stringify(clientId)}`;
     return new EdgetallyError('session-taken-over', who, {
       hint: 'Give each process a client id of its own (mqtt.clientId).',
