@@ -77,12 +77,15 @@ export type Db = Database.Database;
 
 /** Opens, or makes, the database for writing. */
 export function openForWriting(path: string): Db {
-  if (!isNew(path)) openForReading(path).close();
+  // A transaction that was cut off while the file was made has to be rolled back first, which takes a writer.
+  const isCutOff = existsSync(`${path}-journal`);
+  if (!isNew(path) && !isCutOff) openForReading(path).close();
   return opened(path, {}, (db) => {
     checkSqlite(db);
     db.pragma(`page_size = ${PAGE_BYTES}`);
     // Before the WAL, so that even a file torn away from its WAL says what it is.
     db.transaction(() => create(db)).immediate();
+    checkIdentity(db, path);
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
     db.pragma(`cache_size = -${CACHE_KIB}`);

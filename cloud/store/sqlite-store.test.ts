@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -87,6 +87,22 @@ test('a file that is not ours, or newer, is refused and left as it is', async (t
   copyFileSync(`${path}.copy`, path);
   copyFileSync(`${path}.copy-wal`, `${path}-wal`);
   refuse('database-newer');
+});
+
+test('killed while the file was made: the next start makes it', async (t) => {
+  const dir = folder(t);
+  const made = join(dir, 'made.db');
+  const db = new Database(made);
+  db.pragma('cache_size = 1');
+  db.exec('BEGIN; CREATE TABLE half (x)');
+  for (let i = 0; i < 100; i++) db.exec('INSERT INTO half VALUES (randomblob(3000))');
+  const path = join(dir, 'cloud.db');
+  for (const end of ['', '-journal']) copyFileSync(`${made}${end}`, `${path}${end}`);
+  db.close();
+  t.ok(statSync(path).size > 0 && statSync(`${path}-journal`).size > 0, 'a part of it is there');
+  const store = open(path);
+  t.same(await store.read((snapshot) => snapshot.gateways()), []);
+  await store.close();
 });
 
 test('a path that cannot be opened is an error in words', (t) => {
