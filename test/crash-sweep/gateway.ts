@@ -1,0 +1,216 @@
+/**
+ * The real pipeline and the real outbox between a scripted sensor and a scripted cloud, without network and without a
+ * clock of its own. Says, as one line each: what was acknowledged (`ack`) and refused (`nak`), what left (`sent`), and
+ * which receipts came back (`receipt`: from then on the cloud has it).
+ */
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { bufferSchema } from '../../agent/buffer/options.js';
+import { Pipeline } from '../../agent/pipeline.js';
+import { Outbox } from '../../agent/push/outbox.js';
+import type { Push } from '../../agent/push/push.js';
+import type { Decoded, Message } from '../../agent/reading.js';
+import { encodeBatch, encodedSizeHint } from '../../shared/batch.js';
+import { DAY_START_MS, MESSAGES, type ScriptMessage, type Step } from './agent-script.js';
+
+const OPTIONS = bufferSchema.parse({ commitInterval: 0, future: '2m', retention: '10m', maxBytes: '64MB' });
+const LATENESS_MS = 1_000;
+const RECEIPT_TIMEOUT_MS = 5_000;
+const ATTEMPTS = 5;
+
+function decode({ payload }: Message): Decoded {
+  const { reading } = MESSAGES[Number(Buffer.from(payload).toString())]!;
+  const nothing = { readings: [], rejects: [], valueRejects: [] };
+  if (reading === undefined) return { ...nothing, rejects: [{ reason: 'not-json', detail: 'junk' }] };
+  const { device, timeUs, windowMs, values } = reading;
+  const common = { group: 'hall', lane: '', latenessMs: LATENESS_MS, metrics: ['x', 'y'] };
+  return { ...nothing, readings: [{ ...common, device, timeUs, windowMs, values }] };
+}
+
+/** Stands in the place of the push stage: the real outbox, and no link. */
+class ScriptedPush {
+  readonly #outbox: Outbox;
+  readonly #pipeline: Pipeline;
+  readonly #nowMs: () => number;
+  readonly #say: (line: string) => void;
+  #sent: number[] = [];
+
+  constructor(pipeline: Pipeline, nowMs: () => number, say: (line: string) => void) {
+    const { buffer } = pipeline;
+    this.#pipeline = pipeline;
+    this.#nowMs = nowMs;
+    this.#say = say;
+    this.#outbox = new Outbox(
+      {
+        page: (atMs, after, limit) => buffer.windows.backlog(atMs, after, limit),
+        unsent: (atMs, id) => buffer.windows.unsent(atMs, id),
+        ledger: (refs) => buffer.windows.ledger(refs),
+        attempted: (refs) => buffer.attempted(refs),
+        receipted: (refs) => buffer.receipted(refs),
+      },
+      { maxInFlight: 10, maxBatchBytes: 4_000, receiptTimeoutMs: RECEIPT_TIMEOUT_MS },
+      (window) => encodedSizeHint(window.summary),
+    );
+  }
+
+  start(): void {}
+
+  async stop(): Promise<void> {}
+
+  saved(windows: Parameters<Outbox['saved']>[0]): void {
+    this.#outbox.saved(windows);
+    this.#pump();
+  }
+
+  tick(): void {
+    this.#outbox.expire(this.#nowMs());
+    this.#pump();
+  }
+
+  /** The cloud has committed what was sent so far; `lost`: and its receipts get lost. */
+  receipts(lost: boolean): void {
+    for (const sequence of this.#sent.splice(0)) {
+      this.#say(`receipt ${this.#pipeline.buffer.session} ${sequence}`);
+      if (lost) continue;
+      try {
+        this.#outbox.receipt([sequence]);
+      } catch (error) {
+        this.#say(`fault receipt: ${(error as Error).message}`);
+      }
+    }
+    this.#pump();
+  }
+
+  #pump(): void {
+    try {
+      for (let out = this.#outbox.next(this.#nowMs()); out; out = this.#outbox.next(this.#nowMs())) {
+        const { sequence, windows, ledger } = out;
+        const { epoch, session } = this.#pipeline.buffer;
+        const summaries = windows.map(({ summary }) => summary);
+        const batch = encodeBatch({ epoch, session, sequence, sentMs: this.#nowMs(), windows: summaries, ledger });
+        this.#say(`sent ${session} ${sequence} ${Buffer.from(batch).toString('base64')}`);
+        this.#sent.push(sequence);
+      }
+    } catch (error) {
+      this.#say(`fault push: ${(error as Error).message}`);
+    }
+  }
+}
+
+export class Gateway {
+  readonly #path: string;
+  readonly #say: (line: string) => void;
+  #nowMs = DAY_START_MS;
+  #monotonicMs = 0;
+  #pipeline: Pipeline | undefined;
+  #push: ScriptedPush | undefined;
+  #tick: () => void = () => undefined;
+  #refused: ScriptMessage[] = [];
+  /** Not pino: it would be a tenth of the time of a point. */
+  readonly #log = {
+    info: () => undefined,
+    warn: () => undefined,
+    error: ({ error }: { error: string }, what: string) => this.#say(`fault ${what}: ${error}`),
+  } as unknown as Logger;
+
+  constructor(dir: string, say: (line: string) => void) {
+    this.#path = join(dir, 'edgetally.db');
+    this.#say = say;
+  }
+
+  get pipeline(): Pipeline {
+    return this.#pipeline!;
+  }
+
+  get seconds(): number {
+    return (this.#nowMs - DAY_START_MS) / 1000;
+  }
+
+  /** Tries a few times, as a supervisor does that starts a failed program again. */
+  async open(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.#pipeline = new Pipeline({
+          options: OPTIONS,
+          databasePath: this.#path,
+          decode,
+          clock: { nowMs: () => this.#nowMs, monotonicMs: () => (this.#monotonicMs += 1_000) },
+          log: this.#log,
+        });
+        break;
+      } catch (error) {
+        if (attempt === ATTEMPTS) throw error;
+        this.#say(`fault open: ${(error as Error).message}`);
+      }
+    }
+    this.#push = new ScriptedPush(this.#pipeline, () => this.#nowMs, this.#say);
+    await this.#start(this.#pipeline, this.#push as unknown as Push);
+  }
+
+  /** Takes the timer away from the pipeline: the script says when it ticks. */
+  async #start(pipeline: Pipeline, push: Push): Promise<void> {
+    const { setInterval } = globalThis;
+    globalThis.setInterval = ((work: () => void) => {
+      this.#tick = work;
+    }) as unknown as typeof setInterval;
+    const started = pipeline.start([], push);
+    globalThis.setInterval = setInterval;
+    await started;
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#pipeline?.stop();
+    } catch (error) {
+      this.#say(`fault close: ${(error as Error).message}`);
+    }
+  }
+
+  async step(step: Step): Promise<void> {
+    if (step.do === 'clock') {
+      this.#nowMs = DAY_START_MS + step.seconds * 1000;
+      this.#say(`clock ${step.seconds}`);
+    } else if (step.do === 'deliver') await this.deliver(step.messages);
+    else if (step.do === 'receipts') this.#push!.receipts(step.lost ?? false);
+    else if (step.do === 'restart') {
+      await this.close();
+      await this.open();
+    } else if (step.do === 'tick') {
+      this.#tick();
+      await turns();
+    } else {
+      await this.pipeline.save('all').catch((error: Error) => this.#say(`fault save: ${error.message}`));
+      await turns();
+    }
+  }
+
+  /** All in one commit. What was refused before comes first, as from a sensor that sends again. */
+  async deliver(messages: readonly ScriptMessage[]): Promise<void> {
+    const list = [...this.#refused.splice(0), ...messages];
+    await Promise.all(list.map((message) => this.#deliverOne(message)));
+    await turns();
+  }
+
+  /** Until nobody is refused any more, or it is plain that the disk stays broken. */
+  async settle(): Promise<void> {
+    for (let attempt = 1; this.#refused.length > 0 && attempt <= ATTEMPTS; attempt++) await this.deliver([]);
+  }
+
+  #deliverOne(message: ScriptMessage): Promise<void> {
+    return new Promise((resolve) => {
+      const payload = Buffer.from(String(message.index));
+      const done = (error?: Error) => {
+        this.#say(`${error === undefined ? 'ack' : 'nak'} ${message.index}`);
+        if (error !== undefined) this.#refused.push(message);
+        resolve();
+      };
+      this.pipeline.accept({ topic: 't', payload, arrivalUs: this.#nowMs * 1000 }, done, true);
+    });
+  }
+}
+
+/** Lets what is under way come to its end: nothing here waits for time. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 4; i++) await turn();
+}
