@@ -7,7 +7,6 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { deflateRawSync } from 'node:zlib';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { makeCertificates } from '../certs.example/make-certs.js';
@@ -19,91 +18,35 @@ import { batchOf, EPOCH_A, NOON, windowsOf } from '../cloud/store/samples.js';
 import { openSqliteStore } from '../cloud/store/sqlite-store.js';
 import type { Store } from '../cloud/store/store.js';
 import { startIotCore } from '../demo/iot-core.js';
-import { decodeBatch, encodeBatch, sealBatch } from '../shared/batch.js';
-import { ByteWriter } from '../shared/bytes.js';
+import { decodeBatch, encodeBatch } from '../shared/batch.js';
 import { decodeReceipt } from '../shared/receipt.js';
 import { downTopic, upTopic } from '../shared/topics.js';
 import type { WindowSummary } from '../shared/window.js';
 import { batchBytes, CloudProcess, until } from './cloud-rig.js';
 import { Dice, setting } from './dice.js';
-import { float, forge, LIAR_EPOCH, type Patch, varints } from './forgery.js';
+import { forge, LIAR_EPOCH } from './forgery.js';
+import { LIES, TRUTH } from './lies.js';
 import { flipped } from './mqtt-mutants.js';
 
 const DEVICES = setting('TORTURE_DEVICES', 20_000);
 t.setTimeout(110_000 + DEVICES);
 
-const [plain] = windowsOf([0.1, 1 / 3, 2 / 3].map((c, i) => ({ timeMs: NOON + i * 1000, values: { c } })));
-const window = plain!;
 const HONEST = windowsOf(
   [1, 2, 3].map((i) => ({ device: 'boiler', timeMs: NOON + i * 60_000, values: { c: i / 10 } })),
 );
 
-/** What is said, and what becomes of it. */
-const LIES: readonly (readonly [name: string, reason: string, bytes: (sequence: number) => Uint8Array])[] = [
-  ...[Number.NaN, Number.POSITIVE_INFINITY, 1e308, -0, 1e-308].map(
-    (value) => [`min is ${value}`, 'invalid', patched({ float: float(0, value) })] as const,
-  ),
-  ['max is below min', 'invalid', patched({ float: float(1, 0.01) })],
-  ['first is beyond max', 'invalid', patched({ float: float(2, 0.9) })],
-  [
-    'a sum too small for its squares',
-    'invalid',
-    patched({ sum: (column) => replaced(column, column.length - 1, 0x7f) }),
-  ],
-  ['a scale without end', 'invalid', patched({ sum: varints(2 ** 50, 1, 1) })],
-  ['revision 2^53', 'corrupt', patched({ revision: () => Buffer.from('8080808080808010', 'hex') })],
-  ['revision 2^53 - 1', 'invalid', patched({ revision: varints(2 ** 53 - 1) })],
-  ['revision 0', 'invalid', patched({ revision: varints(0) })],
-  ['no readings', 'invalid', patched({ readings: varints(0) })],
-  [
-    'fewer readings than values',
-    'invalid',
-    patched({ readings: varints(2), n: varints(3), head: (c) => replaced(c, 0, c[0]! & ~0x20) }),
-  ],
-  ['10^15 readings', 'invalid', patched({ readings: varints(1e15) })],
-  ['a window of no length', 'invalid', patched({ length: varints(0) })],
-  ['a window of two days', 'invalid', patched({ length: varints(172_800_000) })],
-  ['a window beyond all time', 'invalid', patched({ start: varints(2 ** 52) })],
-  ['a million windows', 'too-large', patched({ counts: varints(1, 1, 1, 1, 1, 1_000_000, 0) })],
-  ['2^53 - 1 devices', 'invalid', patched({ counts: varints(1, 1, 2 ** 53 - 1, 1, 1, 1, 0) })],
-  ['2^53 - 1 metrics', 'too-large', patched({ counts: varints(1, 1, 1, 2 ** 53 - 1, 1, 1, 0) })],
-  ['a window twice', 'invalid', (sequence) => forge(sequence, [window, window])],
-  ['a name with a line break', 'invalid', patched({ text: (column) => replaced(column, 0, 10) })],
-  ['a name of bytes that are no text', 'corrupt', patched({ text: (column) => replaced(column, 0, 0xff) })],
-  ['a bomb', 'too-large', (sequence) => bomb(sequence, 64 * 2 ** 20, 64 * 2 ** 20)],
-  ['a bomb that says it is small', 'corrupt', (sequence) => bomb(sequence, 64 * 2 ** 20, 1000)],
-];
-
-function patched(patch: Patch): (sequence: number) => Uint8Array {
-  return (sequence) => forge(sequence, [window], patch);
-}
-
-function replaced(column: Buffer, at: number, byte: number): Buffer {
-  column[at] = byte;
-  return column;
-}
-
-function bomb(sequence: number, bytes: number, claimed: number): Uint8Array {
-  const packed = deflateRawSync(Buffer.alloc(bytes));
-  const body = new ByteWriter(packed.length + 16);
-  body.varint(claimed);
-  body.varint(packed.length);
-  body.raw(packed);
-  return sealBatch({ epoch: LIAR_EPOCH, session: 1, sequence }, body.bytes());
-}
-
-function residentKb(pid: number | 'self'): number {
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+function memoryKb(kind: 'VmRSS' | 'VmHWM'): number {
+  return Number(new RegExp(`^${kind}:\\s+(\\d+) kB`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
 }
 
 t.test('every lie has its reason', async (t) => {
-  t.ok(decodeBatch(forge(1, [window])).ok, 'the forger can tell the truth');
-  const before = residentKb('self');
+  t.ok(decodeBatch(forge(1, [TRUTH])).ok, 'the forger can tell the truth');
+  const before = memoryKb('VmHWM');
   for (const [name, reason, bytes] of LIES) {
     const decoded = decodeBatch(bytes(7));
     t.match(decoded, { ok: false, reason, header: { sequence: 7 } }, name);
   }
-  t.ok(residentKb('self') - before < 200 * 1024);
+  t.ok(memoryKb('VmHWM') - before < 100 * 1024, 'no bomb went off');
 });
 
 t.test('through a broker with policies, to a real cloud', async (t) => {
@@ -179,9 +122,12 @@ t.test('through a broker with policies, to a real cloud', async (t) => {
   });
 
   await t.test('the topic of another gateway is not to be had', async (t) => {
-    const closed = new Promise<void>((resolve) => liar.once('close', () => resolve()));
+    let closed = false;
+    liar.once('close', () => {
+      closed = true;
+    });
     liar.publish(upTopic('honest', 'batch'), Buffer.from(batchBytes(2, EPOCH_A, stolen)), { qos: 1 }, () => undefined);
-    await closed;
+    await until(() => closed);
     t.equal(core.counters.refused['publish-denied'], 1);
     t.equal(await report(), expected);
   });
@@ -218,7 +164,7 @@ t.test(`${DEVICES} devices, and as many tiny windows`, async (t) => {
   const expected = await honestReport(store);
   const [one] = windowsOf([{ timeMs: NOON, values: { c: 1 } }], 1);
   const tiny = (i: number): WindowSummary => ({ ...one!, lengthMs: 1, startMs: NOON + i, metrics: new Map() });
-  const before = residentKb('self');
+  const before = memoryKb('VmRSS');
   let sent = 0;
   const flood = async (make: (i: number) => WindowSummary) => {
     for (let from = 0; from < DEVICES; from += 10_000) {
@@ -238,7 +184,7 @@ t.test(`${DEVICES} devices, and as many tiny windows`, async (t) => {
   await flood((i) => ({ ...one!, device: `made-up-${i}` }));
   await flood(tiny);
   t.ok(bytes() < 16_000_000 + sent * 500, `${bytes()} bytes for ${sent} windows`);
-  const grown = residentKb('self') - before;
+  const grown = memoryKb('VmRSS') - before;
   t.ok(grown < 150_000 + sent * 2, `${grown} kB more memory for ${sent} windows`);
   t.equal(await honestReport(store), expected);
 });
@@ -269,7 +215,7 @@ t.test('any column changed, checksums right: refused or counted, the rest unharm
   const TRIES = 3000;
   for (let i = 1; i <= TRIES; i++) {
     const patch = { [dice.pick(columns)]: (column: Buffer) => flipped(column, dice, 1 + dice.below(3)) };
-    if (await take(store, 'liar', forge(i, [window, HONEST[0]!], patch))) counted++;
+    if (await take(store, 'liar', forge(i, [TRUTH, HONEST[0]!], patch))) counted++;
   }
   t.ok(counted > TRIES / 50 && counted < TRIES / 2, `${counted} of ${TRIES} could have been true`);
   t.equal(await honestReport(store), expected);
