@@ -114,7 +114,7 @@ export class Agent {
       clock: systemClock,
       log: this.#log,
       status: (state) => this.#statusMessage(state),
-      ...uplinkTls(options, systemClock, this.#log),
+      ...uplinkTls(options, options.clientId ?? this.#config.gateway, systemClock, this.#log),
     });
   }
 

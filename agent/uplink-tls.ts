@@ -6,17 +6,17 @@ import { readFile } from 'node:fs/promises';
 import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
 import { credentialsOf, type Diagnosis, pemOf } from '../shared/certificates.js';
-import { EdgetallyError } from '../shared/errors.js';
-import { explainTlsError } from '../shared/tls-reasons.js';
+import type { EdgetallyError } from '../shared/errors.js';
+import { explainEnd, type MqttEnd } from '../shared/mqtt-reasons.js';
 import type { Clock } from './clock.js';
 import type { PushOptions } from './push/options.js';
 
 export interface UplinkTls {
   credentials(): Promise<IClientOptions>;
-  explain(error: Error): Error;
+  explain(end: MqttEnd): EdgetallyError;
 }
 
-export function uplinkTls(options: PushOptions, clock: Clock, log: Logger): UplinkTls {
+export function uplinkTls(options: PushOptions, clientId: string, clock: Clock, log: Logger): UplinkTls {
   const address = new URL(options.url).host;
   let own: Diagnosis | undefined;
   let said = '';
@@ -28,11 +28,8 @@ export function uplinkTls(options: PushOptions, clock: Clock, log: Logger): Upli
       said = problems;
       return { ...pemOf(own), rejectUnauthorized: true };
     },
-    explain(error) {
-      if (error instanceof EdgetallyError && error.code !== 'link-lost') return error;
-      // closed without a word: our own files are the best witness
-      const cause = error instanceof EdgetallyError ? undefined : error;
-      return explainTlsError(cause, { address, ca: options.ca, ...(own && { own }) });
+    explain(end) {
+      return explainEnd(end, { address, ca: options.ca, clientId, ...(own && { own }) });
     },
   };
 }

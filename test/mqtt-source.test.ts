@@ -17,7 +17,7 @@ import { Inbox } from './inbox.js';
 import { freePort, MOSQUITTO, Mosquitto } from './mosquitto.js';
 import { needs } from './needs.js';
 
-const WAITS = { least: 1, first: 5, most: 20, takenOver: 60_000, good: 30_000 };
+const WAITS = { minBackoff: 1, maxBackoff: 20, takenOver: 60_000, good: 30_000 };
 type Options = Record<string, unknown>;
 
 function reader(t: Test, port: number, options: Options = {}, inbox = new Inbox()) {

@@ -7,31 +7,30 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { IClientOptions } from 'mqtt';
+import { type BackoffLimits, backoffMs } from '../../shared/backoff.js';
 import { credentialsOf, type Diagnosis, pemOf } from '../../shared/certificates.js';
 import { EdgetallyError } from '../../shared/errors.js';
+import { explainEnd, isAboutVersion, type MqttEnd, TAKEN_OVER } from '../../shared/mqtt-reasons.js';
 import type { Source, SourceState } from '../reading.js';
-import { Link, type LinkEnd } from './mqtt-link.js';
-import { explainEnd, isAboutVersion, TAKEN_OVER } from './mqtt-reasons.js';
+import { Link } from './mqtt-link.js';
 import { arrivalTimes, type SourceContext } from './source-context.js';
 import type { MqttSourceOptions } from './source-options.js';
 
 /** Waits between connections, ms. */
-export interface Waits {
-  readonly least: number;
-  /** Ceiling of the first random wait; it doubles with each failure. */
-  readonly first: number;
-  readonly most: number;
+export interface Waits extends BackoffLimits {
   /** After another client took our session: it would only take it back. */
   readonly takenOver: number;
   /** A connection that lasted this long was a good one. */
   readonly good: number;
 }
 
-const WAITS: Waits = { least: 200, first: 1000, most: 60_000, takenOver: 120_000, good: 30_000 };
+const WAITS: Waits = { minBackoff: 1000, maxBackoff: 60_000, takenOver: 120_000, good: 30_000 };
 /** How long stop() waits for what was handed over to be committed and acknowledged. */
 const STOP_WAIT_MS = 5_000;
 /** How long it then waits for the broker to close the connection. */
 const GOODBYE_MS = 500;
+
+const LOST_HINT = 'Nothing to do: the broker keeps what comes meanwhile.';
 
 type Protocol = 5 | 4;
 
@@ -130,7 +129,13 @@ export class MqttSource implements Source {
     if (this.#stopping.signal.aborted) return 0;
     this.#reconsiderProtocol(end);
     const wait = this.#failed(
-      explainEnd(end, { address: addressOf(url), ca: this.#options.ca, own, clientId: this.clientId }),
+      explainEnd(end, {
+        address: addressOf(url),
+        ca: this.#options.ca,
+        own,
+        clientId: this.clientId,
+        lostHint: LOST_HINT,
+      }),
     );
     return end.reasonCode === TAKEN_OVER ? this.#waits.takenOver * (1 + Math.random()) : wait;
   }
@@ -194,13 +199,12 @@ export class MqttSource implements Source {
   }
 
   /** A broker without MQTT 5 says so, or (an old one) hangs up: then the other version is tried next. */
-  #reconsiderProtocol(end: LinkEnd): void {
+  #reconsiderProtocol(end: MqttEnd): void {
     if (this.#options.protocol !== 'auto' || end.wasUp || this.#protocolProven) return;
     const hungUp = end.error === undefined && end.reasonCode === undefined;
     if (isAboutVersion(end.reasonCode) || hungUp) this.#protocol = this.#protocol === 5 ? 4 : 5;
   }
 
-  /** Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
   #failed(error: EdgetallyError): number {
     const problem = `${error.message}. ${error.hint}`;
     if (problem !== this.#problem) {
@@ -210,8 +214,7 @@ export class MqttSource implements Source {
     }
     this.#problem = problem;
     this.#counters.failures++;
-    const { least, first, most } = this.#waits;
-    return least + Math.random() * Math.min(most, first * 2 ** Math.min(this.#failuresInARow++, 20));
+    return backoffMs(++this.#failuresInARow, this.#waits, Math.random());
   }
 
   async #stop(): Promise<void> {

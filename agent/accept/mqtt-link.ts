@@ -9,6 +9,7 @@
  */
 import type { Socket } from 'node:net';
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import { type MqttEnd, reasonCodeOf } from '../../shared/mqtt-reasons.js';
 import type { Accept } from '../reading.js';
 
 export interface LinkCounters {
@@ -35,22 +36,12 @@ export interface Granted {
   readonly sessionPresent: boolean;
 }
 
-/** Why a connection ended, as far as is known. */
-export interface LinkEnd {
-  /** What mqtt.js or the socket complained of; undefined for a plain close. */
-  readonly error: unknown;
-  /** CONNACK or DISCONNECT reason code of the broker. */
-  readonly reasonCode: number | undefined;
-  /** The broker had accepted the connection. */
-  readonly wasUp: boolean;
-}
-
 /** Tells mqtt.js to write no PUBACK for this packet, and to go on. Never seen by anyone. */
 const HELD = new Error('held until it is on disk');
 
 export class Link {
   /** Resolves when the connection is over; never rejects. */
-  readonly ended: Promise<LinkEnd>;
+  readonly ended: Promise<MqttEnd>;
   /** Resolves when the broker has accepted the connection; undefined if it never does. */
   readonly up: Promise<Granted | undefined>;
   readonly #options: LinkOptions;
@@ -79,8 +70,7 @@ export class Link {
     let wasUp = false;
     client.on('error', (problem) => {
       error ??= problem;
-      const { code } = problem as { code?: unknown };
-      if (typeof code === 'number') reasonCode ??= code;
+      reasonCode ??= reasonCodeOf(problem);
     });
     client.on('disconnect', (packet) => {
       reasonCode ??= packet.reasonCode;

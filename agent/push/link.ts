@@ -9,14 +9,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import pRetry from 'p-retry';
 import type { Logger } from 'pino';
+import { backoffMs } from '../../shared/backoff.js';
 import { EdgetallyError } from '../../shared/errors.js';
+import { isAboutVersion, type MqttEnd, reasonCodeOf, TAKEN_OVER } from '../../shared/mqtt-reasons.js';
 import type { PushOptions } from './options.js';
 
 export interface LinkHandlers {
   /** What to connect with, read and checked anew for each attempt: certificates may have been replaced. */
   credentials(): Promise<IClientOptions>;
   /** Says in our words why a connection failed. */
-  explain(error: Error): Error;
+  explain(end: MqttEnd): EdgetallyError;
   up(): void;
   down(): void;
   message(topic: string, payload: Uint8Array): void;
@@ -30,12 +32,6 @@ export interface LinkState {
   readonly failures: number;
 }
 
-/** CONNACK codes for "I do not speak this version": MQTT 3.1.1 §3.2.2.3, MQTT 5 §3.2.2.2. */
-const UNACCEPTABLE_VERSION = new Set([1, 132]);
-/** Bad user name or password, not authorized; in both versions. */
-const NOT_AUTHORIZED = new Set([4, 5, 134, 135]);
-/** DISCONNECT reason "session taken over" (MQTT 5 §3.14.2.1): another client has our name. */
-const TAKEN_OVER = 142;
 const TAKEOVER_WAIT_MS = 60_000;
 
 export class Link {
@@ -95,7 +91,6 @@ export class Link {
   }
 
   async #connect(signal: AbortSignal): Promise<MqttClient> {
-    const { minBackoff, maxBackoff } = this.#options;
     return pRetry(() => this.#attempt(signal), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
@@ -103,8 +98,7 @@ export class Link {
       signal,
       onFailedAttempt: async ({ error, attemptNumber }) => {
         this.#failed(error);
-        const ceiling = Math.min(maxBackoff, minBackoff * 2 ** Math.min(attemptNumber, 20));
-        await sleep(minBackoff + Math.random() * (ceiling - minBackoff), undefined, { signal });
+        await sleep(backoffMs(attemptNumber, this.#options, Math.random()), undefined, { signal });
       },
     });
   }
@@ -128,30 +122,21 @@ export class Link {
       await new Promise<void>((resolve, reject) => {
         client.once('connect', () => resolve());
         client.once('error', reject);
-        client.once('close', () => reject(new EdgetallyError('link-lost', 'the broker closed the connection')));
+        client.once('close', () => reject(undefined)); // an error comes before it
       });
       return client;
     } catch (error) {
       client.on('error', () => undefined);
       client.end(true);
-      if (this.#protocol === 5 && UNACCEPTABLE_VERSION.has(codeOf(error))) {
+      if (this.#protocol === 5 && isAboutVersion(reasonCodeOf(error))) {
         this.#protocol = 4;
         this.#log.info('the broker does not speak MQTT 5, going on with 3.1.1');
         return this.#attempt(signal);
       }
-      throw this.#reason(error);
+      throw this.#handlers.explain({ error, reasonCode: reasonCodeOf(error), wasUp: false });
     } finally {
       signal.removeEventListener('abort', abort);
     }
-  }
-
-  #reason(error: unknown): Error {
-    if (NOT_AUTHORIZED.has(codeOf(error))) {
-      return new EdgetallyError('link-unauthorized', `the broker refused us: ${(error as Error).message}`, {
-        cause: error,
-      });
-    }
-    return this.#handlers.explain(error instanceof Error ? error : new Error(String(error)));
   }
 
   #failed(error: Error): void {
@@ -188,10 +173,4 @@ export class Link {
     const wait = takenOver ? TAKEOVER_WAIT_MS : this.#options.minBackoff;
     await sleep(wait * (0.5 + Math.random()), undefined, { signal });
   }
-}
-
-/** The CONNACK code of a refusal; 0 where it is none. */
-function codeOf(error: unknown): number {
-  const code = (error as { code?: unknown }).code;
-  return typeof code === 'number' ? code : 0;
 }

@@ -7,6 +7,8 @@
 import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
 import { encodeBatch, encodedSizeHint } from '../../shared/batch.js';
+import type { EdgetallyError } from '../../shared/errors.js';
+import type { MqttEnd } from '../../shared/mqtt-reasons.js';
 import { decodeReceipt, type Receipt } from '../../shared/receipt.js';
 import { downTopic, upTopic } from '../../shared/topics.js';
 import type { Clock } from '../clock.js';
@@ -28,7 +30,7 @@ export interface PushContext {
   status(state: 'online' | 'offline'): Uint8Array;
   /** TLS files, read and checked. */
   credentials(): Promise<IClientOptions>;
-  explain(error: Error): Error;
+  explain(end: MqttEnd): EdgetallyError;
 }
 
 export interface PushState {

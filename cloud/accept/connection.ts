@@ -6,6 +6,7 @@
  */
 import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
 import { EdgetallyError } from '../../shared/errors.js';
+import { type MqttEnd, reasonCodeOf } from '../../shared/mqtt-reasons.js';
 import { TOPIC_ROOT } from '../../shared/topics.js';
 import type { Log } from '../log.js';
 import type { MqttOptions } from './options.js';
@@ -25,25 +26,13 @@ export interface ConnectionHandlers {
   up(): void;
 }
 
-export interface ConnectionEnd {
-  readonly error: Error | undefined;
-  /** The broker does not have the MQTT version that was tried. */
-  readonly unsupportedVersion: boolean;
-  /** Another client came with our client id. */
-  readonly takenOver: boolean;
-}
-
 const BATCHES = `${TOPIC_ROOT}/+/up/batch`;
 const STATUSES = `${TOPIC_ROOT}/+/up/status`;
 
 /** Batches that may wait here for their turn; the others of a share group can have the rest. */
 const RECEIVE_MAXIMUM = 16;
 
-/** CONNACK: MQTT 3.1.1 §3.2.2.3, MQTT 5 §3.2.2.2. */
-const UNACCEPTABLE_VERSION = new Set([1, 132]);
-const NOT_AUTHORIZED = new Set([4, 5, 134, 135]);
-/** DISCONNECT: session taken over (MQTT 5 §3.14.2.1). */
-const TAKEN_OVER = 142;
+const AGAIN_HINT = 'Nothing to do: the broker sends it again.';
 
 /** Resolves when the connection is over, for whatever reason; never rejects. */
 export function runConnection(
@@ -53,33 +42,35 @@ export function runConnection(
   handlers: ConnectionHandlers,
   log: Log,
   signal: AbortSignal,
-): Promise<ConnectionEnd> {
+): Promise<MqttEnd> {
   return new Promise((resolve) => {
     const client = mqtt.connect(options.url, connectOptions(options, protocolVersion, tls));
-    const end = { error: undefined as Error | undefined, unsupportedVersion: false, takenOver: false };
-    const fail = (error: Error) => {
-      end.error ??= error;
+    let error: unknown;
+    let reasonCode: number | undefined;
+    let wasUp = false;
+    const fail = (problem: Error) => {
+      error ??= problem;
       client.end(true);
     };
     const abort = () => client.end(true);
     signal.addEventListener('abort', abort, { once: true });
     acknowledgeAfter(client, handlers, fail);
     client.on('connect', (connack) => {
+      wasUp = true;
       handlers.connected(client);
       subscribe(client, connack, options, protocolVersion, log).then(handlers.up, fail);
     });
-    client.on('disconnect', ({ reasonCode }) => {
-      end.takenOver = reasonCode === TAKEN_OVER;
+    client.on('disconnect', (packet) => {
+      reasonCode ??= packet.reasonCode;
     });
-    client.on('error', (error: Error & { code?: unknown }) => {
-      const code = typeof error.code === 'number' ? error.code : 0;
-      end.unsupportedVersion ||= !client.connected && UNACCEPTABLE_VERSION.has(code);
-      fail(NOT_AUTHORIZED.has(code) ? refusedBy(options.url, error) : error);
+    client.on('error', (problem) => {
+      reasonCode ??= reasonCodeOf(problem);
+      fail(problem);
     });
     client.on('close', () => {
       signal.removeEventListener('abort', abort);
       client.end(true);
-      resolve(end);
+      resolve({ error, reasonCode, wasUp });
     });
   });
 }
@@ -108,12 +99,16 @@ function connectOptions(options: MqttOptions, protocolVersion: 4 | 5, tls: Parti
 
 /** mqtt.js acknowledges when handleMessage calls back, and reads the next message then; a `message` listener cannot wait. */
 function acknowledgeAfter(client: MqttClient, handlers: ConnectionHandlers, fail: (error: Error) => void): void {
+  const failUnstored = (cause: Error) =>
+    fail(
+      new EdgetallyError('link-lost', `a message could not be stored: ${cause.message}`, { cause, hint: AGAIN_HINT }),
+    );
   client.handleMessage = (packet, done) => {
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     handlers.accept({ topic: packet.topic.toString(), payload, retained: packet.retain }).then(() => {
       // After the end nobody waits for a PUBACK; the broker sends the message again, which changes nothing.
       if (client.connected) done();
-    }, fail);
+    }, failUnstored);
   };
 }
 
@@ -154,8 +149,4 @@ async function subscribeTo(client: MqttClient, topic: string, log: Log): Promise
       hint: 'Allow this client to subscribe to, and receive, that topic in the broker’s policy.',
     });
   }
-}
-
-function refusedBy(url: string, cause: Error): EdgetallyError {
-  return new EdgetallyError('link-unauthorized', `${new URL(url).host} refused us: ${cause.message}`, { cause });
 }

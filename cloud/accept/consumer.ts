@@ -5,11 +5,12 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MqttClient } from 'mqtt';
+import { backoffMs } from '../../shared/backoff.js';
 import { credentialsOf, type Diagnosis, pemOf } from '../../shared/certificates.js';
 import { EdgetallyError } from '../../shared/errors.js';
-import { explainTlsError } from '../../shared/tls-reasons.js';
+import { explainEnd, isAboutVersion, type MqttEnd, TAKEN_OVER } from '../../shared/mqtt-reasons.js';
 import type { Log } from '../log.js';
-import { type ConnectionEnd, type IncomingMessage, runConnection } from './connection.js';
+import { type IncomingMessage, runConnection } from './connection.js';
 import type { MqttOptions } from './options.js';
 
 export interface ConsumerOptions {
@@ -29,7 +30,7 @@ export interface ConsumerState {
   readonly connects: number;
 }
 
-interface End extends ConnectionEnd {
+interface End extends MqttEnd {
   readonly own: Diagnosis | undefined;
 }
 
@@ -157,13 +158,13 @@ export class Consumer {
       const end = await runConnection(mqtt, this.#protocol, pemOf(own), handlers, log, this.#stopping.signal);
       return { ...end, own };
     } catch (error) {
-      return { error: error as Error, unsupportedVersion: false, takenOver: false, own };
+      return { error, reasonCode: undefined, wasUp: false, own };
     }
   }
 
   /** True where there is nothing to wait for. */
-  #changeProtocol(end: ConnectionEnd): boolean {
-    if (end.unsupportedVersion) {
+  #changeProtocol(end: MqttEnd): boolean {
+    if (isAboutVersion(end.reasonCode)) {
       this.#protocol = this.#protocol === 5 ? 4 : 5;
       const first = !this.#versionRefused;
       this.#versionRefused = true;
@@ -187,18 +188,17 @@ export class Consumer {
     // The same complaint again and again helps nobody.
     if (problem !== this.#problem) log[error.code === 'link-lost' ? 'warn' : 'error']({ code: error.code }, problem);
     this.#problem = problem;
-    const grown =
-      error.code === 'session-taken-over' ? mqtt.maxBackoff : mqtt.minBackoff * 2 ** Math.min(this.#failures, 20);
-    const ceiling = Math.min(mqtt.maxBackoff, grown);
-    return mqtt.minBackoff + random() * Math.max(0, ceiling - mqtt.minBackoff);
+    const long = error.code === 'session-taken-over';
+    return backoffMs(long ? Number.POSITIVE_INFINITY : this.#failures, mqtt, random());
   }
 
   #explain(end: End): EdgetallyError {
     const { url, ca, clientId } = this.#options.mqtt;
     // Brokers before MQTT 5 (and some with it) do not say that somebody else took the session over.
-    const suspected = !end.takenOver && this.#cutShort >= SUSPICIOUS;
-    if (!end.takenOver && !suspected) {
-      return explainTlsError(end.error, { address: new URL(url).host, ca, ...(end.own && { own: end.own }) });
+    const takenOver = end.reasonCode === TAKEN_OVER;
+    const suspected = !takenOver && this.#cutShort >= SUSPICIOUS;
+    if (!takenOver && !suspected) {
+      return explainEnd(end, { address: new URL(url).host, ca, clientId, ...(end.own && { own: end.own }) });
     }
     const who = `another client ${suspected ? 'seems to connect' : 'connected'} as ${JSON.stringify(clientId)}`;
     return new EdgetallyError('session-taken-over', who, {

@@ -1,7 +1,26 @@
-/** Why a broker refused or ended a connection of the mqtt source, in words. */
-import { EdgetallyError } from '../../shared/errors.js';
-import { explainTlsError, type TlsContext } from '../../shared/tls-reasons.js';
-import type { LinkEnd } from './mqtt-link.js';
+/**
+ * Why an MQTT broker refused or ended a connection, in our words: the codes of CONNACK and DISCONNECT, what mqtt.js says,
+ * and where neither says anything, what TLS and our own certificate files tell (`tls-reasons.ts`). Pure, never throws.
+ */
+import { EdgetallyError } from './errors.js';
+import { explainTlsError, type TlsContext } from './tls-reasons.js';
+
+/** Why a connection ended, as far as is known. */
+export interface MqttEnd {
+  /** What mqtt.js or the socket complained of; undefined for a plain close. */
+  readonly error: unknown;
+  /** CONNACK or DISCONNECT reason code of the broker. */
+  readonly reasonCode: number | undefined;
+  /** The broker had accepted the connection. */
+  readonly wasUp: boolean;
+}
+
+export interface MqttContext extends TlsContext {
+  /** As whom we connected. */
+  readonly clientId: string;
+  /** What to do about a connection that is just lost, where the registry's words do not fit. */
+  readonly lostHint?: string;
+}
 
 /** MQTT 5 §3.14.2.1: session taken over. */
 export const TAKEN_OVER = 0x8e;
@@ -23,10 +42,17 @@ export function isAboutVersion(reasonCode: number | undefined): boolean {
   return reasonCode === 1 || reasonCode === 0x84;
 }
 
-export function explainEnd(end: LinkEnd, context: TlsContext & { readonly clientId: string }): EdgetallyError {
+/** The code of a refusal, which mqtt.js puts where the system has a text such as ECONNREFUSED. */
+export function reasonCodeOf(error: unknown): number | undefined {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === 'number' ? code : undefined;
+}
+
+export function explainEnd(end: MqttEnd, context: MqttContext): EdgetallyError {
   const { reasonCode, error, wasUp } = end;
-  const lost = { cause: error, hint: 'Nothing to do: the broker keeps what comes meanwhile.' };
-  const { address } = context;
+  if (error instanceof EdgetallyError) return error;
+  const { address, lostHint } = context;
+  const lost = { cause: error, ...(lostHint !== undefined && { hint: lostHint }) };
   const said = error instanceof Error ? error.message : '';
   if (reasonCode === TAKEN_OVER) {
     return new EdgetallyError('session-taken-over', `another client has taken over our session at ${address}`);
