@@ -18,6 +18,8 @@ const OPTIONS = bufferSchema.parse({ commitInterval: 0, future: '2m', retention:
 const LATENESS_MS = 1_000;
 const RECEIPT_TIMEOUT_MS = 5_000;
 const ATTEMPTS = 5;
+/** Of a sensor: more than any fault lasts that passes. */
+const DELIVERIES = 12;
 
 function decode({ payload }: Message): Decoded {
   const { reading } = MESSAGES[Number(Buffer.from(payload).toString())]!;
@@ -194,7 +196,7 @@ export class Gateway {
 
   /** Until nobody is refused any more, or it is plain that the disk stays broken. */
   async settle(): Promise<void> {
-    for (let attempt = 1; this.#refused.length > 0 && attempt <= ATTEMPTS; attempt++) await this.deliver([]);
+    for (let attempt = 1; this.#refused.length > 0 && attempt <= DELIVERIES; attempt++) await this.deliver([]);
   }
 
   #deliverOne(message: ScriptMessage): Promise<void> {
