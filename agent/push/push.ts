@@ -107,8 +107,8 @@ export class Push {
     clearTimeout(this.#timer);
     if (this.#ready) this.#publishStatus('offline');
     this.#ready = false;
+    this.#stop.abort(); // first, so that the end of the link is no news
     await this.#link.close();
-    this.#stop.abort();
     await this.#running?.catch(() => undefined);
   }
 
