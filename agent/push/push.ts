@@ -222,7 +222,14 @@ export class Push {
       this.#context.log.warn({ detail: decoded.detail }, 'receipt not understood; the batches will be sent again');
       return;
     }
-    this.#receipt(decoded.value);
+    try {
+      this.#receipt(decoded.value);
+    } catch (error) {
+      this.#context.log.error(
+        { error: (error as Error).message },
+        'receipt not written; the windows will be sent again',
+      );
+    }
     this.#pump();
   }
 
