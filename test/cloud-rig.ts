@@ -177,9 +177,9 @@ export class CloudProcess {
 }
 
 export async function until(done: () => boolean | Promise<boolean>, about: () => string = () => ''): Promise<void> {
-  const endMs = Date.now() + 30_000;
+  const endMs = Date.now() + 60_000;
   while (!(await done())) {
     if (Date.now() > endMs) throw new Error(`waited in vain\n${about()}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

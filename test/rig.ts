@@ -158,12 +158,15 @@ export class Rig {
     await this.broker.end('SIGTERM');
   }
 
-  /** A client of the agent's broker; it connects again by itself and resends what was not acknowledged. */
-  async sensor(clientId = 'sensor'): Promise<MqttClient> {
+  /**
+   * A client of the agent's broker; it connects again by itself and resends what was not acknowledged. A forgetful one does
+   * neither.
+   */
+  async sensor(clientId = 'sensor', { forgetful = false } = {}): Promise<MqttClient> {
     const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${this.sensorPort}`, {
       clientId,
       protocolVersion: 4,
-      reconnectPeriod: 100,
+      reconnectPeriod: forgetful ? 0 : 100,
     });
     client.on('error', () => undefined);
     this.#sensors.push(client);

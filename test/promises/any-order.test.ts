@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DuckDBInstance } from '@duckdb/node-api';
 import t, { type Test } from 'tap';
-import { digitsAt, parseDecimal, quotient, squareRoot } from '../demo/oracle-decimal.js';
-import { DATA, needs } from './needs.js';
-import { Rig } from './rig.js';
+import { digitsAt, parseDecimal, quotient, squareRoot } from '../../demo/oracle-decimal.js';
+import { DATA, needs } from '../needs.js';
+import { Rig } from '../rig.js';
 
 const FILE = join(DATA, 'environment-24h.ndjson.gz');
 const METRICS = ['co', 'humidity', 'light', 'lpg', 'motion', 'smoke', 'temp'] as const;
