@@ -12,6 +12,7 @@ import { crc32 } from './crc32.js';
 import { corrupt, DecodeError, invalid } from './decode-error.js';
 import { EdgetallyError } from './errors.js';
 import { readSketch, writeSketch } from './sketch-codec.js';
+import { readSpan, writeSpan } from './span-codec.js';
 import type { MetricSummary, Observation } from './summary.js';
 import {
   enterWindow,
@@ -73,22 +74,6 @@ export function readSummary(from: SummaryReader, window: WindowMemory, metric: M
   const firstSeen: Observation = { timeUs: startUs + firstUs, value: first };
   const lastSeen: Observation = { timeUs: startUs + lastUs, value: last };
   return { n, sums, min, max, first: firstSeen, last: lastSeen, sketch };
-}
-
-/** A time span with its unit in the two lowest bits: most devices tell whole seconds or milliseconds. */
-function writeSpan(to: ByteWriter, us: number): void {
-  if (us % 1000 !== 0) to.varint(us * 4);
-  else if (us % 1_000_000 !== 0) to.varint((us / 1000) * 4 + 1);
-  else to.varint((us / 1_000_000) * 4 + 2);
-}
-
-const UNITS_US = [1, 1000, 1_000_000];
-
-function readSpan(from: ByteReader): number {
-  const value = from.varint();
-  const unit = UNITS_US[value % 4];
-  if (unit === undefined) corrupt('an unknown unit of time');
-  return Math.floor(value / 4) * unit;
 }
 
 const BLOB_VERSION = 1;

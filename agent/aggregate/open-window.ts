@@ -34,7 +34,7 @@ export class OpenWindow {
     window.revision = stored.revision;
     window.folded = stored.folded;
     window.readings = window.#savedReadings = stored.readings;
-    window.seen = Seen.decode(seen);
+    window.seen = Seen.decode(seen, stored.readings);
     for (const [metric, summary] of stored.metrics) {
       window.metrics.push(metric);
       window.rows.push(accumulators.restore(summary));

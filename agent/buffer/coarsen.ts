@@ -131,7 +131,7 @@ function mergeSeen(fine: readonly Fine[], startMs: number): Uint8Array | undefin
   const seen = new Seen();
   for (const row of [...fine].sort((a, b) => a.start_ms - b.start_ms)) {
     if (row.seen === null) return undefined;
-    seen.merge(Seen.decode(row.seen), (row.start_ms - startMs) * 1000);
+    seen.merge(Seen.decode(row.seen, row.readings), (row.start_ms - startMs) * 1000);
   }
   return seen.encode();
 }
