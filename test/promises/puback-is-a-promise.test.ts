@@ -89,7 +89,8 @@ t.test('kill -9 of agent, cloud and broker in mid-run', { timeout: 120_000 }, as
 });
 
 t.test('kill -9 of the agent, and sensors that never send again', { timeout: 120_000 }, async (t) => {
-  const rig = await Rig.make(t, { routes });
+  // a commit interval long enough that a PUBACK before the commit would be caught
+  const rig = await Rig.make(t, { routes, agent: { buffer: { commitInterval: '100ms' } } });
   await rig.start();
   const acknowledged = new Set<string>();
   let published = 0;
