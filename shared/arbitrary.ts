@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import type { Batch, LedgerEntry } from './batch.js';
 import { isCountable } from './exact.js';
+import { LOSS_KINDS, type LossRecord } from './loss.js';
 import { isName } from './name.js';
 import { type MetricSummary, type Observation, summarize } from './summary.js';
 import type { WindowSummary } from './window.js';
@@ -109,6 +110,24 @@ const ledgerEntry: fc.Arbitrary<LedgerEntry> = fc.record(
   RECORD,
 );
 
+const place = fc.oneof(
+  fc.constant({ group: undefined, device: undefined }),
+  fc.record({ group: fc.oneof(fc.constant(''), name), device: name }, RECORD),
+);
+
+const lossRecord: fc.Arbitrary<LossRecord> = fc
+  .record(
+    {
+      dayMs: fc.integer({ min: -3, max: 30_000 }).map((day) => day * 86_400_000),
+      kind: fc.oneof(fc.constantFrom(...LOSS_KINDS), fc.stringMatching(/^[a-z0-9-]{1,64}$/)),
+      reason: fc.constantFrom('not-json', 'bad-time', '15m', 'future'),
+      place,
+      count: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constant(1e12)),
+    },
+    RECORD,
+  )
+  .map(({ place, ...loss }) => ({ ...loss, ...place }));
+
 const countFromOne = fc.oneof(fc.integer({ min: 1, max: 200 }), fc.constantFrom(1, Number.MAX_SAFE_INTEGER));
 
 export const batch: fc.Arbitrary<Batch> = fc.record(
@@ -125,6 +144,10 @@ export const batch: fc.Arbitrary<Batch> = fc.record(
     ledger: fc.uniqueArray(ledgerEntry, {
       maxLength: 4,
       selector: ({ group, device, dayMs }) => JSON.stringify([group, device, dayMs]),
+    }),
+    losses: fc.uniqueArray(lossRecord, {
+      maxLength: 4,
+      selector: ({ dayMs, kind, reason, group, device }) => JSON.stringify([dayMs, kind, reason, group, device]),
     }),
   },
   RECORD,

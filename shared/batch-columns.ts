@@ -21,6 +21,7 @@ export const BATCH_COLUMNS = [
   'ledgerDevice',
   'ledgerDay',
   'ledgerReadings',
+  'loss', // loss records, a row behind the other: they are few
   ...SUMMARY_COLUMNS,
 ] as const;
 

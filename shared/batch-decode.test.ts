@@ -8,6 +8,7 @@ import { encodeBody } from './batch-encode.js';
 import { identity, of, START, small, window } from './batch-sample.js';
 import { BitWriter } from './bits.js';
 import { ByteReader, ByteWriter } from './bytes.js';
+import type { LossRecord } from './loss.js';
 import { binOf } from './sketch.js';
 import type { MetricSummary } from './summary.js';
 import type { WindowSummary } from './window.js';
@@ -71,7 +72,7 @@ t.test('absurd counts are refused before there is room for them', async () => {
   });
   // groups, devices, metrics, shapes, windows, ledger
   assert.deepEqual(reasons, ['invalid', 'invalid', 'too-large', 'invalid', 'too-large', 'too-large']);
-  const within = [1, 1, 2, 1, 9000, 9000];
+  const within = [1, 1, 2, 1, 4000, 4000];
   for (let i = 0; i < within.length; i++) {
     const changed = tampered(small, (columns) => {
       columns.counts = varints(START, ...within.map((count, at) => (at <= i || at > 3 ? count + 5 : count)));
@@ -97,6 +98,9 @@ t.test('limits are kept', async () => {
   assert.equal(refusal(two, { maxSummaries: 3 }).reason, 'too-large');
   assert.ok(decodeBatch(two, { maxWindows: 2, maxSummaries: 4 }).ok);
   assert.deepEqual(refusal(two, { maxSummaries: 3 }).header, identity);
+  const words = (count: number) => Array.from({ length: count }, (_, i) => ({ ...loss, kind: `k${i}` }));
+  assert.equal(refusal(encodeBatch({ ...small, losses: words(200) })).reason, 'too-large');
+  assert.equal(refusal(encodeBatch({ ...small, losses: words(2) }), { maxWindows: 1 }).reason, 'too-large');
   const many = Array.from({ length: BATCH_LIMITS.maxWindows + 1 }, (_, part) => ({
     ...window,
     metrics: new Map(),
@@ -134,6 +138,14 @@ t.test('any body under right checksums is refused or could be', async () => {
   assert.ok(ok > 100, `only ${ok} of them could be read: the test shows little`);
 });
 
+const loss: LossRecord = {
+  dayMs: 0,
+  kind: 'values',
+  reason: 'bad-number',
+  group: 'hall',
+  device: 'sensor',
+  count: 1,
+};
 const huge: MetricSummary = {
   ...of(1e120),
   min: 1.1e120,
@@ -164,6 +176,9 @@ t.test('what cannot be is refused', async () => {
   const twice: [string, Partial<Batch>][] = [
     ['a window twice', { windows: [window, { ...window, revision: 9 }] }],
     ['a day beyond all time', { ledger: [{ ...small.ledger[0]!, dayMs: 2 ** 30 * 86_400_000 }] }],
+    ['a loss twice', { losses: [loss, { ...loss, count: 2 }] }],
+    ['losses out of range: 1000000000001', { losses: [{ ...loss, count: 1e12 + 1 }] }],
+    ['losses out of range: 0', { losses: [{ ...loss, count: 0 }] }],
     ['a ledger day twice', { ledger: [small.ledger[0]!, { ...small.ledger[0]!, readings: 9 }] }],
   ];
   for (const [what, part] of twice) {
@@ -212,6 +227,11 @@ t.test('what the bytes alone can say, and no writer would, is refused', async ()
       },
     ],
     ['a scale out of range', /scale out of range/, (columns) => (columns.sum[0] = 3)],
+    ['an unknown device of a loss', /unknown device/, (columns) => (columns.loss = varints(2, 0, 0))],
+    ['an unknown word', /unknown word/, (columns) => (columns.loss = varints(0, 0, 1))],
+    ['a word that is none', /word that is none/, (columns) => (columns.loss = varints(0, 0, 0, 1, 65))],
+    ['a word twice', /word listed twice/, (columns) => (columns.loss = varints(0, 0, 0, 1, 97, 0, 1, 97, 1))],
+    ['a loss cut off', /ends too early/, (columns) => (columns.loss = varints(0, 0))],
     ['more than is told', /left over in column part/, (columns) => (columns.part = varints(0, 0))],
   ];
   for (const [what, detail, change] of cases) {

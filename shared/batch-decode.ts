@@ -8,6 +8,7 @@ import { BATCH_COLUMNS, type BatchColumns, columnsOf, DAY_MS, MAX_READINGS, MAX_
 import type { BitReader } from './bits.js';
 import { ByteReader } from './bytes.js';
 import { corrupt, DecodeError, invalid } from './decode-error.js';
+import { type LossRecord, WORD } from './loss.js';
 import { isName, MAX_NAME_BYTES } from './name.js';
 import type { MetricSummary } from './summary.js';
 import { readSummary } from './summary-codec.js';
@@ -40,13 +41,15 @@ export function decodeBody(body: Uint8Array, bits: BitReader, identity: BatchIde
   if (windowCount > limits.maxWindows) tooLarge(windowCount, 'windows', limits.maxWindows);
   if (ledgerCount > limits.maxWindows) tooLarge(ledgerCount, 'ledger entries', limits.maxWindows);
   if (metrics > limits.maxSummaries) tooLarge(metrics, 'metrics', limits.maxSummaries);
-  if (groups > devices || devices > windowCount + ledgerCount || shapes > windowCount) invalid('names without a use');
+  const uses = windowCount + ledgerCount + Math.floor(columns.loss.remaining / LOSS_BYTES);
+  if (groups > devices || devices > uses || shapes > windowCount) invalid('names without a use');
   const tables = readTables(columns, groups, devices, metrics, shapes);
   const windows = readWindows(columns, bits, windowCount, tables, limits);
   const ledger = readLedger(columns, ledgerCount, tables);
+  const losses = readLosses(columns.loss, tables, limits.maxWindows);
   for (const name of BATCH_COLUMNS) if (columns[name].remaining > 0) corrupt(`bytes left over in column ${name}`);
   if (!bits.done) corrupt('bits left over');
-  return { ...identity, sentMs, windows, ledger };
+  return { ...identity, sentMs, windows, ledger, losses };
 }
 
 function readColumns(body: Uint8Array): BatchColumns<ByteReader> {
@@ -169,8 +172,7 @@ function readLedger(columns: BatchColumns<ByteReader>, count: number, tables: Ta
   for (let i = 0; i < count; i++) {
     device += columns.ledgerDevice.zigzag();
     day += columns.ledgerDay.zigzag();
-    const dayMs = day * DAY_MS;
-    if (!Number.isSafeInteger(dayMs * 1000)) invalid('a day beyond all time');
+    const dayMs = dayStart(day);
     const readings = inRange(columns.ledgerReadings.varint(), 0, MAX_READINGS, 'readings');
     keys.add(`${device} ${day}`);
     const { group, device: name } = at(tables.devices, device, 'device');
@@ -178,6 +180,50 @@ function readLedger(columns: BatchColumns<ByteReader>, count: number, tables: Ta
   }
   if (keys.size < count) invalid('a ledger day twice');
   return ledger;
+}
+
+/** A loss record takes as much at least. */
+const LOSS_BYTES = 5;
+const MAX_WORDS = 128;
+
+function readLosses(column: ByteReader, tables: Tables, limit: number): LossRecord[] {
+  const losses: LossRecord[] = [];
+  const words: string[] = [];
+  const keys = new Set<string>();
+  let day = 0;
+  while (column.remaining > 0) {
+    if (losses.length === limit) tooLarge(limit + 1, 'loss records', limit);
+    const index = column.varint();
+    const { group, device } = index === 0 ? NO_DEVICE : at(tables.devices, index - 1, 'device');
+    day += column.zigzag();
+    const dayMs = dayStart(day);
+    const kind = readWord(column, words);
+    const reason = readWord(column, words);
+    const count = inRange(column.varint(), 1, MAX_READINGS, 'losses');
+    keys.add(`${index} ${day} ${kind} ${reason}`);
+    losses.push({ dayMs, kind, reason, group, device, count });
+  }
+  if (keys.size < losses.length) invalid('a loss twice');
+  return losses;
+}
+
+const NO_DEVICE = { group: undefined, device: undefined };
+
+function readWord(column: ByteReader, words: string[]): string {
+  const number = column.varint();
+  if (number > 0) return at(words, number - 1, 'word');
+  const word = column.string();
+  if (!WORD.test(word)) invalid('a word that is none');
+  if (words.length === MAX_WORDS) tooLarge(MAX_WORDS + 1, 'kinds and reasons', MAX_WORDS);
+  if (words.includes(word)) invalid('a word listed twice');
+  words.push(word);
+  return word;
+}
+
+function dayStart(day: number): number {
+  const dayMs = day * DAY_MS;
+  if (!Number.isSafeInteger(dayMs * 1000)) invalid('a day beyond all time');
+  return dayMs;
 }
 
 function at<T>(list: readonly T[], index: number, what: string): T {

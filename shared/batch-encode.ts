@@ -8,6 +8,7 @@ import type { Batch, LedgerEntry } from './batch.js';
 import { BATCH_COLUMNS, type BatchColumns, columnsOf, DAY_MS } from './batch-columns.js';
 import { BitWriter } from './bits.js';
 import { ByteWriter, utf8 } from './bytes.js';
+import { type LossRecord, WORD } from './loss.js';
 import { isName } from './name.js';
 import { writeSummary } from './summary-codec.js';
 import {
@@ -33,12 +34,13 @@ export interface BatchBody {
 }
 
 /** Both are views that the next batch overwrites. */
-export function encodeBody({ sentMs, windows, ledger }: Batch): BatchBody {
+export function encodeBody({ sentMs, windows, ledger, losses }: Batch): BatchBody {
   for (const name of BATCH_COLUMNS) columns[name].clear();
   bits.clear();
   const names = new Names();
   writeWindows(windows, names);
   writeLedger(ledger, names);
+  writeLosses(losses, names);
   const { counts } = columns;
   counts.varint(sentMs);
   counts.varint(names.groups.size);
@@ -94,12 +96,41 @@ function writeLedger(ledger: readonly LedgerEntry[], names: Names): void {
     const nextDevice = names.device(entry.group, entry.device);
     columns.ledgerDevice.zigzag(nextDevice - device);
     device = nextDevice;
-    const nextDay = entry.dayMs / DAY_MS;
-    if (!Number.isSafeInteger(nextDay)) throw new RangeError(`${entry.dayMs} is not the start of a day`);
+    const nextDay = dayOf(entry.dayMs);
     columns.ledgerDay.zigzag(nextDay - day);
     day = nextDay;
     columns.ledgerReadings.varint(entry.readings);
   }
+}
+
+function writeLosses(losses: readonly LossRecord[], names: Names): void {
+  const { loss } = columns;
+  const words = new Map<string, number>();
+  let day = 0;
+  for (const { dayMs, kind, reason, group, device, count } of losses) {
+    loss.varint(group === undefined || device === undefined ? 0 : names.device(group, device) + 1);
+    const nextDay = dayOf(dayMs);
+    loss.zigzag(nextDay - day);
+    day = nextDay;
+    for (const word of [kind, reason]) writeWord(word, words);
+    loss.varint(count);
+  }
+}
+
+/** A word at its first use, later its number. */
+function writeWord(word: string, words: Map<string, number>): void {
+  const known = words.get(word);
+  columns.loss.varint(known ?? 0);
+  if (known !== undefined) return;
+  if (!WORD.test(word)) throw new RangeError(`not a word: ${JSON.stringify(word)}`);
+  words.set(word, words.size + 1);
+  columns.loss.string(word);
+}
+
+function dayOf(dayMs: number): number {
+  const day = dayMs / DAY_MS;
+  if (!Number.isSafeInteger(day)) throw new RangeError(`${dayMs} is not the start of a day`);
+  return day;
 }
 
 /** Gives every name and every shape an index by first use. */

@@ -30,4 +30,5 @@ export const small: Batch = {
   sentMs: START + 61_000,
   windows: [window],
   ledger: [{ group: 'hall', device: 'sensor', dayMs: 1_789_948_800_000, readings: 4 }],
+  losses: [],
 };

@@ -9,6 +9,7 @@ import { encodeBody } from './batch-encode.js';
 import { identity, of, small, window } from './batch-sample.js';
 import { BitWriter } from './bits.js';
 import { ByteReader } from './bytes.js';
+import type { LossRecord } from './loss.js';
 import { writeSketch } from './sketch-codec.js';
 import { CALM, LIVELY, typicalBatch, typicalWindows } from './typical.js';
 import type { WindowSummary } from './window.js';
@@ -27,6 +28,14 @@ function refusal(message: Uint8Array, limits?: Parameters<typeof decodeBatch>[1]
 }
 
 const bytes = encodeBatch(small);
+const loss: LossRecord = {
+  dayMs: 0,
+  kind: 'rejected',
+  reason: 'not-json',
+  group: undefined,
+  device: undefined,
+  count: 1,
+};
 
 t.test('any batch comes back bit-equal, in order', async () => {
   fc.assert(
@@ -80,6 +89,31 @@ t.test('typical batches are small', async (t) => {
   }
 });
 
+t.test('losses: a batch without any is a byte or two larger for them at most, and some are small', async (t) => {
+  const loss = (reason: string, device: string | undefined, count: number): LossRecord => {
+    const group = device === undefined ? undefined : 'hall';
+    return { dayMs: 1_789_948_800_000, kind: 'rejected', reason, group, device, count };
+  };
+  const none = encodeBatch(small).length;
+  // As the columns were before there were losses: one length less.
+  const { columns, bits } = encodeBody(small);
+  const at = BATCH_COLUMNS.indexOf('loss');
+  const reader = new ByteReader(columns.slice());
+  const lengths = BATCH_COLUMNS.map(() => reader.varint());
+  t.equal(lengths[at], 0);
+  const start = lengths.slice(0, at).reduce((sum, length) => sum + (length < 128 ? 1 : 2), 0);
+  const without = Buffer.concat([columns.subarray(0, start), columns.subarray(start + 1)]);
+  const before = sealBatch(identity, packBody({ columns: without, bits })).length;
+  t.comment(`${before} bytes without a column for losses, ${none} with it`);
+  assert.ok(none <= before + 2);
+  const losses = [loss('not-json', undefined, 3), loss('bad-time', 'sensor', 1), loss('bad-number', 'sensor', 700)];
+  const some = encodeBatch({ ...small, losses });
+  t.comment(`${some.length - none} bytes for three loss records`);
+  assert.ok(some.length - none < 60);
+  assert.deepStrictEqual(read(some).losses, losses);
+  assert.deepStrictEqual(read(encodeBatch({ ...small, windows: [], ledger: [], losses })).losses, losses, 'alone');
+});
+
 t.test('speed', async (t) => {
   for (const [what, sensors] of [['calm', CALM] as const, ['lively', LIVELY] as const]) {
     const batch = typicalBatch(typicalWindows({ sensors, devices: 100 }));
@@ -124,6 +158,8 @@ t.test('what cannot be told is refused by the writer', async () => {
     ['sequence 0', { sequence: 0 }],
     ['a window that is not aligned', { windows: [{ ...window, startMs: window.startMs + 1, metrics: new Map() }] }],
     ['a ledger entry within a day', { ledger: [{ ...small.ledger[0]!, dayMs: 1 }] }],
+    ['a loss within a day', { losses: [{ ...loss, dayMs: 1 }] }],
+    ['a kind that is no word', { losses: [{ ...loss, kind: 'Two words' }] }],
     ['no device name', { windows: [{ ...window, device: '' }] }],
     ['a name too long', { windows: [{ ...window, device: 'ä'.repeat(129) }] }],
     ['a control character', { windows: [{ ...window, group: 'a\u0085b' }] }],
@@ -221,6 +257,7 @@ function fromJson(text: string): Batch {
     if (key === 'sum' || key === 'sumSq') return BigInt(value);
     if (key === 'keys') return Int32Array.from(value);
     if (key === 'counts') return Float64Array.from(value);
+    if (key === 'losses') return value.map((loss: object) => ({ group: undefined, device: undefined, ...loss }));
     return key === 'metrics' ? new Map(Object.entries(value)) : value;
   });
 }

@@ -16,6 +16,7 @@ import { BitReader } from './bits.js';
 import { ByteReader, ByteWriter } from './bytes.js';
 import { crc32 } from './crc32.js';
 import { DecodeError, type DecodeFailure, invalid } from './decode-error.js';
+import type { LossRecord } from './loss.js';
 import { summaryBytes } from './summary-codec.js';
 import type { WindowSummary } from './window.js';
 
@@ -40,6 +41,7 @@ export interface Batch extends BatchIdentity {
   readonly sentMs: number;
   readonly windows: readonly WindowSummary[];
   readonly ledger: readonly LedgerEntry[];
+  readonly losses: readonly LossRecord[];
 }
 
 /** What a receiver is willing to hold. */
@@ -48,7 +50,7 @@ export interface BatchLimits {
   readonly maxBytes: number;
   /** Of its body, decompressed. */
   readonly maxBodyBytes: number;
-  /** Also of ledger entries. */
+  /** Also of ledger entries, and of loss records. A gateway puts at most 2,000 windows into a batch. */
   readonly maxWindows: number;
   /** Of all windows together. */
   readonly maxSummaries: number;
@@ -57,7 +59,7 @@ export interface BatchLimits {
 export const BATCH_LIMITS: BatchLimits = {
   maxBytes: 1024 * 1024,
   maxBodyBytes: 4 * 1024 * 1024,
-  maxWindows: 16_384,
+  maxWindows: 4_096,
   maxSummaries: 65_536,
 };
 
@@ -84,7 +86,8 @@ export function encodeBatch(batch: Batch): Uint8Array {
   const { epoch, session, sequence } = batch;
   if (!EPOCH.test(epoch)) throw new RangeError(`not an epoch: ${epoch}`);
   if (!(session >= 1 && sequence >= 1)) throw new RangeError('session and sequence count from 1');
-  if (batch.windows.length > BATCH_LIMITS.maxWindows) throw new RangeError(`over ${BATCH_LIMITS.maxWindows} windows`);
+  const most = Math.max(batch.windows.length, batch.ledger.length, batch.losses.length);
+  if (most > BATCH_LIMITS.maxWindows) throw new RangeError(`over ${BATCH_LIMITS.maxWindows} of a kind`);
   return sealBatch(batch, packBody(encodeBody(batch)));
 }
 
@@ -134,7 +137,7 @@ const METRIC_BYTES = 8;
 
 /**
  * What a window adds to a batch at most, as if nothing could be compressed and no name were shared: windows whose hints add
- * up to x make a batch of x + 256 bytes at most, and of a third of it as a rule. Ledger entries come on top.
+ * up to x make a batch of x + 256 bytes at most, and of a third of it as a rule. Ledger entries and losses come on top.
  */
 export function encodedSizeHint(window: WindowSummary): number {
   let bytes = WINDOW_BYTES + Buffer.byteLength(window.group) + Buffer.byteLength(window.device);

@@ -73,7 +73,7 @@ export function typicalWindows({ sensors, devices, minutes = 1, readings = 60 }:
 
 export function typicalBatch(windows: readonly WindowSummary[]): Batch {
   const epoch = '00112233445566778899aabbccddeeff';
-  return { epoch, session: 1, sequence: 1, sentMs: START_MS + MINUTE_MS, windows, ledger: [] };
+  return { epoch, session: 1, sequence: 1, sentMs: START_MS + MINUTE_MS, windows, ledger: [], losses: [] };
 }
 
 /** Normally distributed, near enough: the sum of twelve from a fixed linear congruential generator. */

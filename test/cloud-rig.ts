@@ -127,7 +127,7 @@ export class TestGateway {
 }
 
 export function batchBytes(sequence: number, epoch: string, windows: readonly WindowSummary[]): Uint8Array {
-  return encodeBatch({ epoch, session: 1, sequence, sentMs: 1, windows, ledger: [] });
+  return encodeBatch({ epoch, session: 1, sequence, sentMs: 1, windows, ledger: [], losses: [] });
 }
 
 /** edgetally-cloud as a process. */

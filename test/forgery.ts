@@ -11,7 +11,15 @@ export type Patch = Partial<Record<Column, (column: Buffer) => Uint8Array>>;
 export const LIAR_EPOCH = 'e'.repeat(32);
 
 export function forge(sequence: number, windows: readonly WindowSummary[], patch: Patch = {}): Uint8Array {
-  const { columns, bits } = encodeBody({ epoch: LIAR_EPOCH, session: 1, sequence, sentMs: 1, windows, ledger: [] });
+  const { columns, bits } = encodeBody({
+    epoch: LIAR_EPOCH,
+    session: 1,
+    sequence,
+    sentMs: 1,
+    windows,
+    ledger: [],
+    losses: [],
+  });
   const reader = new ByteReader(columns.slice());
   const lengths = BATCH_COLUMNS.map(() => reader.varint());
   const changed = BATCH_COLUMNS.map((name, i) => {

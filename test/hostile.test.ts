@@ -167,8 +167,8 @@ t.test(`${DEVICES} devices, and as many tiny windows`, async (t) => {
   const before = memoryKb('VmRSS');
   let sent = 0;
   const flood = async (make: (i: number) => WindowSummary) => {
-    for (let from = 0; from < DEVICES; from += 10_000) {
-      const windows = Array.from({ length: Math.min(10_000, DEVICES - from) }, (_, i) => make(from + i));
+    for (let from = 0; from < DEVICES; from += 4000) {
+      const windows = Array.from({ length: Math.min(4000, DEVICES - from) }, (_, i) => make(from + i));
       const payload = encodeBatch({
         epoch: LIAR_EPOCH,
         session: 1,
@@ -176,6 +176,7 @@ t.test(`${DEVICES} devices, and as many tiny windows`, async (t) => {
         sentMs: 1,
         windows,
         ledger: [],
+        losses: [],
       });
       t.equal(await take(store, 'liar', payload), true);
       sent += windows.length;

@@ -134,7 +134,8 @@ export class ModelGateway {
     const identity: BatchIdentity = { epoch, session: this.#session, sequence: ++this.#sequence };
     this.#inFlight.set(identity.sequence, content);
     const windows = content.map(([w, revision]) => this.#source.windows[w]![revision - 1]!);
-    const payload = encodeBatch({ ...identity, sentMs: START_MS, windows, ledger: this.#ledger(windows) });
+    const ledger = this.#ledger(windows);
+    const payload = encodeBatch({ ...identity, sentMs: START_MS, windows, ledger, losses: [] });
     return { topic: upTopic(gateway, 'batch'), payload };
   }
 

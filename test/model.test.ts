@@ -167,7 +167,15 @@ class Gateway {
     for (let next = this.outbox.next(this.nowMs); next !== undefined; next = this.outbox.next(this.nowMs)) {
       const windows = next.windows.map(({ summary }) => summary);
       this.wire.push(
-        encodeBatch({ epoch, session, sequence: next.sequence, sentMs: this.nowMs, windows, ledger: next.ledger }),
+        encodeBatch({
+          epoch,
+          session,
+          sequence: next.sequence,
+          sentMs: this.nowMs,
+          windows,
+          ledger: next.ledger,
+          losses: [],
+        }),
       );
     }
   }
@@ -256,6 +264,7 @@ async function step(model: Model, command: Command): Promise<void> {
         gateway.nowMs,
         (interval) => gateway.pipeline.isOpen(interval),
         gateway.pipeline.books,
+        gateway.nowMs,
       );
       if (coarsened !== undefined) gateway.pipeline.books.coarsened = coarsened;
     }

@@ -119,7 +119,15 @@ t.test('a batch that went missing, in its own words', { timeout: 60_000 }, async
   const send = (sequence: number, minute: number) => {
     const ledger = [{ group: '', device: 'd1', dayMs: NOON - (NOON % 86_400_000), readings: 3 }];
     return gateway.send(
-      encodeBatch({ epoch: EPOCH_A, session: 1, sequence, sentMs: NOON, windows: minutes[minute]!, ledger }),
+      encodeBatch({
+        epoch: EPOCH_A,
+        session: 1,
+        sequence,
+        sentMs: NOON,
+        windows: minutes[minute]!,
+        ledger,
+        losses: [],
+      }),
     );
   };
   const say = async (backlog: Status['backlog'], sentMs: number) => {

@@ -205,6 +205,7 @@ export class Push {
       sentMs: nowMs,
       windows: outgoing.windows.map((window) => window.summary),
       ledger: outgoing.ledger,
+      losses: [],
     });
     const topic = upTopic(gateway, 'batch');
     const rule = options.basicIngestRule;

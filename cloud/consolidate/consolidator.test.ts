@@ -57,7 +57,7 @@ function setup(t: Test, around: (store: Store) => ChangeStore = (store) => store
 
 function delivery(sequence: number, values: Record<string, number> = { c: sequence }, gateway = 'gw') {
   const windows = windowsOf([{ timeMs: NOON + sequence * 60_000, values }]);
-  const payload = encodeBatch({ epoch: EPOCH_A, session: 1, sequence, sentMs: NOON, windows, ledger: [] });
+  const payload = encodeBatch({ epoch: EPOCH_A, session: 1, sequence, sentMs: NOON, windows, ledger: [], losses: [] });
   return { topic: upTopic(gateway, 'batch'), payload, retained: false, receivedMs: NOON };
 }
 

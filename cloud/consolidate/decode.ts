@@ -40,10 +40,10 @@ export function decodeDelivery(delivery: Delivery): Decoded {
 function decodeBatchDelivery(delivery: Delivery, gateway: string): Decoded {
   const decoded = decodeBatch(delivery.payload);
   if (!decoded.ok) return rejected(delivery, gateway, decoded.reason, decoded.detail, decoded.header);
-  const { epoch, session, sequence, windows, ledger } = decoded.batch;
+  const { epoch, session, sequence, windows, ledger, losses } = decoded.batch;
   const identity = { epoch, session, sequence };
   return {
-    change: { kind: 'batch', gateway, receivedMs: delivery.receivedMs, ...identity, windows, ledger },
+    change: { kind: 'batch', gateway, receivedMs: delivery.receivedMs, ...identity, windows, ledger, losses },
     identity,
   };
 }

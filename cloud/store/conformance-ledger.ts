@@ -1,6 +1,7 @@
 /** Conformance: what the gateways say they counted beside what arrived, statuses by epoch, batches by session. */
 
 import type { LedgerEntry } from '../../shared/batch.js';
+import type { LossRecord } from '../../shared/loss.js';
 import type { Status } from '../../shared/status.js';
 import { type ConformanceCases, DAY, WHOLE_DAY } from './conformance-tools.js';
 import { batchOf, EPOCH_A, EPOCH_B, NOON, windowsOf } from './samples.js';
@@ -36,6 +37,48 @@ const status = (counted: number, more: Partial<Status> = {}): Status => ({
 });
 
 export const LEDGER_CASES: ConformanceCases = {
+  'losses: the greatest count of each day, kind, reason and device of an epoch wins': async (t, database) => {
+    const of = (device: string | undefined, count: number, more: Partial<LossRecord> = {}): LossRecord => ({
+      dayMs: DAY,
+      kind: 'rejected',
+      reason: 'bad-time',
+      group: device === undefined ? undefined : 'hall',
+      device,
+      count,
+      ...more,
+    });
+    const { store } = database;
+    await store.commit([
+      batchOf([], { losses: [of('d1', 5), of(undefined, 2), of('d1', 1, { reason: 'bad-number' })] }),
+      batchOf([], { losses: [of('d1', 3)], sequence: 2 }),
+      batchOf([], { losses: [of('d1', 4)], epoch: EPOCH_B }),
+      batchOf([], { losses: [of('d1', 8), of('d2', 6, { kind: 'later', dayMs: DAY - DAY_MS })], gateway: 'gw2' }),
+    ]);
+    const again = await database.reopen();
+    await again.commit([batchOf([], { losses: [of(undefined, 3), of('d1', 5)] })]);
+    const ask = async (where: Where, span: Span = WHOLE_DAY) =>
+      (await again.read((snapshot) => snapshot.losses(span, where)))
+        .map(({ subject, dayMs, epoch, kind, reason, count }) =>
+          [subject.gateway, subject.group, subject.device, (dayMs - DAY) / DAY_MS, epoch[0], kind, reason, count].join(
+            ' ',
+          ),
+        )
+        .sort();
+    const [none, time, other] = [
+      'gw   0 a rejected bad-time 3',
+      'gw hall d1 0 a rejected bad-time 5',
+      'gw hall d1 0 b rejected bad-time 4',
+    ];
+    const number = 'gw hall d1 0 a rejected bad-number 1';
+    const second = 'gw2 hall d1 0 a rejected bad-time 8';
+    t.same(await ask({}), [none, number, time, other, second]);
+    t.same(await ask({ gateway: 'gw' }), [none, number, time, other]);
+    t.same(await ask({ group: 'hall' }), [number, time, other, second], 'not those of an unknown device');
+    t.same(await ask({ gateway: 'gw', group: 'hall', device: 'd1' }), [number, time, other]);
+    t.same(await ask({ device: 'd2' }, { fromMs: DAY - DAY_MS, toMs: DAY }), ['gw2 hall d2 -1 a later bad-time 6']);
+    t.match(await again.read((snapshot) => snapshot.devices()), [{ device: 'd1' }, { device: 'd1' }, { device: 'd2' }]);
+  },
+
   'tallies: ledger and windows, by device, day and epoch': async (t, { store }) => {
     await store.commit([
       batchOf(at('d1', NOON, NOON + 1, NOON + DAY_MS), {

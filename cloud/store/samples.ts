@@ -46,5 +46,5 @@ export function windowsOf(
 
 export function batchOf(windows: readonly WindowSummary[], more: Partial<BatchChange> = {}): BatchChange {
   const identity = { epoch: EPOCH_A, session: 1, sequence: 1 };
-  return { kind: 'batch', gateway: 'gw', ...identity, receivedMs: NOON, windows, ledger: [], ...more };
+  return { kind: 'batch', gateway: 'gw', ...identity, receivedMs: NOON, windows, ledger: [], losses: [], ...more };
 }

@@ -8,6 +8,7 @@ import {
   type DayTally,
   type EpochRow,
   type GatewayRow,
+  type LossRow,
   type Span,
   type StoreBooks,
   type Where,
@@ -70,6 +71,21 @@ export class SqliteBooks {
     }
   }
 
+  losses({ fromMs, toMs }: Span, where: Where): LossRow[] {
+    type Row = Omit<LossRow, 'subject'> & { readonly device: number; readonly gateway: string };
+    const ids = this.#dictionary.idsWhere('device', where);
+    const rows = this.#statements.losses.all(fromMs, toMs) as Row[];
+    const isAsked = ({ device, gateway }: Row) =>
+      device === 0
+        ? where.group === undefined && where.device === undefined && gateway === (where.gateway ?? gateway)
+        : (ids?.has(device) ?? true);
+    return rows.filter(isAsked).map(({ device, gateway, ...row }) => ({
+      ...row,
+      subject:
+        device === 0 ? { gateway, group: undefined, device: undefined } : this.#dictionary.subject('device', device),
+    }));
+  }
+
   gateways(): GatewayRow[] {
     type Row = Omit<GatewayRow, 'epochs' | 'status' | 'newestMs'> &
       StatusText & { readonly id: number; readonly newestMs: number | null };
@@ -118,6 +134,11 @@ function prepare(db: Db) {
     arrived: db.prepare(
       `SELECT ${day} AS dayMs, epoch, sum(readings) AS readings FROM windows
        WHERE device = ? AND start_ms >= ? AND start_ms < ? GROUP BY 1, 2 ORDER BY 1, 2`,
+    ),
+    losses: db.prepare(
+      `SELECT l.day_ms AS dayMs, l.kind, l.reason, l.device, l.count, e.epoch, g.name AS gateway
+       FROM losses l JOIN epochs e ON e.id = l.epoch JOIN gateways g ON g.id = e.gateway
+       WHERE l.day_ms >= ? AND l.day_ms < ? ORDER BY l.day_ms, g.name, e.id, l.kind, l.reason, l.device`,
     ),
     told: db.prepare('SELECT epoch, sum(readings) FROM ledger GROUP BY epoch'),
     epochNames: db.prepare('SELECT id, epoch FROM epochs'),

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { BatchIdentity } from '../../shared/batch.js';
+import type { LossRecord } from '../../shared/loss.js';
 import type { WindowSummary } from '../../shared/window.js';
 import { addSequence, NO_SEQUENCES, type SequenceSet } from './sequences.js';
 import { encodeSummary } from './sqlite-blob.js';
@@ -56,7 +57,7 @@ export class SqliteChanges {
     return { windows: 0 };
   }
 
-  #putBatch({ gateway, receivedMs, windows, ledger, ...identity }: BatchChange): number {
+  #putBatch({ gateway, receivedMs, windows, ledger, losses, ...identity }: BatchChange): number {
     const gatewayId = this.#dictionary.gateway(gateway);
     const epochId = this.#putSequence(gatewayId, identity, receivedMs);
     let changed = 0;
@@ -73,6 +74,7 @@ export class SqliteChanges {
       const { changes } = this.#statements.putLedger.run({ dayMs, device, epochId, readings, receivedMs });
       if (changes > 0) this.#stain(device, dayMs, DAY_MS);
     }
+    for (const loss of losses) this.#putLoss(gatewayId, epochId, loss);
     this.#statements.seenBatch.run({ gatewayId, receivedMs, newestMs });
     return changed;
   }
@@ -95,6 +97,12 @@ export class SqliteChanges {
     const summary = encodeSummary(this.#dictionary, metrics, startMs, lengthMs);
     this.#statements.putWindow.run(device, startMs, lengthMs, part, epochId, revision, readings, summary);
     return true;
+  }
+
+  #putLoss(gatewayId: number, epochId: number, { dayMs, kind, reason, group, device: name, count }: LossRecord): void {
+    const isOfOne = group !== undefined && name !== undefined;
+    const device = isOfOne ? this.#dictionary.device(this.#dictionary.group(gatewayId, group), name) : 0;
+    this.#statements.putLoss.run(dayMs, epochId, kind, reason, device, count);
   }
 
   #putStatus({ gateway, receivedMs, retained, status }: StatusChange): void {
@@ -186,6 +194,10 @@ function prepare(db: Db) {
        VALUES (@dayMs, @device, @epochId, @readings, @receivedMs)
        ON CONFLICT DO UPDATE SET readings = excluded.readings, told_ms = excluded.told_ms
          WHERE excluded.readings > readings`,
+    ),
+    putLoss: db.prepare(
+      `INSERT INTO losses (day_ms, epoch, kind, reason, device, count) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET count = excluded.count WHERE excluded.count > count`,
     ),
     seenBatch: db.prepare(
       `UPDATE gateways SET seen_ms = max(seen_ms, @receivedMs), batches = batches + 1,

@@ -9,6 +9,7 @@
  *             fleet report reads one stretch
  * dirty       the roll-ups that are out of date
  * ledger      readings that a gateway says it counted, per device, UTC day and epoch
+ * losses      what a gateway says was lost, left out or put aside, per UTC day, kind, reason and device (0: not known)
  * sessions    which batches of a session arrived: a few ranges of sequences, as JSON
  * quarantine  rejected messages, whole, the oldest making room
  * counters    what happened since the file was made
@@ -62,6 +63,10 @@ const SCHEMA = `
   CREATE TABLE ledger (
     day_ms INTEGER NOT NULL, device INTEGER NOT NULL, epoch INTEGER NOT NULL, readings INTEGER NOT NULL,
     told_ms INTEGER NOT NULL, PRIMARY KEY (day_ms, device, epoch)
+  ) WITHOUT ROWID;
+  CREATE TABLE losses (
+    day_ms INTEGER NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, device INTEGER NOT NULL,
+    count INTEGER NOT NULL, PRIMARY KEY (day_ms, epoch, kind, reason, device)
   ) WITHOUT ROWID;
   CREATE TABLE sessions (
     epoch INTEGER NOT NULL, session INTEGER NOT NULL, sequences TEXT NOT NULL, PRIMARY KEY (epoch, session)

@@ -9,6 +9,7 @@ import {
   type GatewayRow,
   LEVELS,
   type Level,
+  type LossRow,
   lengthOf,
   type Metrics,
   type Portion,
@@ -135,6 +136,10 @@ export class SqliteSnapshot implements Snapshot {
 
   async *tallies(span: Span, where: Where): AsyncGenerator<readonly DayTally[]> {
     yield* this.#books.tallies(span, where);
+  }
+
+  async losses(span: Span, where: Where): Promise<readonly LossRow[]> {
+    return this.#books.losses(span, where);
   }
 
   async devices(): Promise<readonly Subject[]> {

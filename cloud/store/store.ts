@@ -12,7 +12,8 @@
  * resolves. A database without transactions writes the marks before the windows. Everything here is idempotent, comes in
  * any order, and may be repeated after an error.
  */
-import type { BatchIdentity } from '../../shared/batch.js';
+import type { BatchIdentity, LedgerEntry } from '../../shared/batch.js';
+import type { LossRecord } from '../../shared/loss.js';
 import type { Status } from '../../shared/status.js';
 import type { MetricSummary } from '../../shared/summary.js';
 import type { WindowSummary } from '../../shared/window.js';
@@ -111,6 +112,11 @@ export interface Snapshot {
    * Read from the ledger and the windows themselves, never from roll-ups.
    */
   tallies(span: Span, where: Where): AsyncIterable<readonly DayTally[]>;
+  /**
+   * What the gateways say was lost, left out or put aside on UTC days that start in the span. Where a group or device is asked
+   * for, only what is known to be of it.
+   */
+  losses(span: Span, where: Where): Promise<readonly LossRow[]>;
   devices(): Promise<readonly Subject[]>;
   gateways(): Promise<readonly GatewayRow[]>;
   books(): Promise<StoreBooks>;
@@ -165,6 +171,16 @@ export interface DayTally {
   readonly toldMs: number;
 }
 
+/** See LossRecord. One record of one epoch; of a loss without a device the group is undefined too. */
+export interface LossRow {
+  readonly subject: Subject;
+  readonly dayMs: number;
+  readonly epoch: string;
+  readonly kind: string;
+  readonly reason: string;
+  readonly count: number;
+}
+
 export interface StoreBooks {
   readonly quarantined: number;
   readonly quarantinedBytes: number;
@@ -183,12 +199,8 @@ export interface BatchChange {
   readonly session: number;
   readonly sequence: number;
   readonly windows: readonly WindowSummary[];
-  readonly ledger: readonly {
-    readonly group: string;
-    readonly device: string;
-    readonly dayMs: number;
-    readonly readings: number;
-  }[];
+  readonly ledger: readonly LedgerEntry[];
+  readonly losses: readonly LossRecord[];
 }
 
 /** A message that cannot be used, kept whole. The same bytes of the same gateway are kept once. */

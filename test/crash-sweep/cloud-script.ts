@@ -68,7 +68,8 @@ function batch(list: readonly CloudReading[], { revision = 1, part = 0, epoch = 
     dayMs: DAY_START_MS + day * DAY * 1000,
     readings: count,
   }));
-  const content = { epoch, session: 1, sequence: ++sequence, sentMs: DAY_START_MS, windows, ledger: entries };
+  const identity = { epoch, session: 1, sequence: ++sequence };
+  const content = { ...identity, sentMs: DAY_START_MS, windows, ledger: entries, losses: [] };
   return add(upTopic(gateway, 'batch'), encodeBatch(content), content);
 }
 

@@ -90,7 +90,8 @@ class ScriptedPush {
         const { sequence, windows, ledger } = out;
         const { epoch, session } = this.#pipeline.buffer;
         const summaries = windows.map(({ summary }) => summary);
-        const batch = encodeBatch({ epoch, session, sequence, sentMs: this.#nowMs(), windows: summaries, ledger });
+        const content = { windows: summaries, ledger, losses: [] };
+        const batch = encodeBatch({ epoch, session, sequence, sentMs: this.#nowMs(), ...content });
         this.#say(`sent ${session} ${sequence} ${Buffer.from(batch).toString('base64')}`);
         this.#sent.push(sequence);
       }
