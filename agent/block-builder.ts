@@ -1,15 +1,17 @@
 /** Gathers what sources hand over until the next commit: readings by dictionary id, the tally, samples, who waits. */
-import type { Block, BlockReading, Shape, Tally } from './block.js';
-import { emptyTally } from './block.js';
+import type { LossKind } from '../shared/loss.js';
+import { utcDayMs } from '../shared/window.js';
+import type { Block, BlockReading, Loss, Shape } from './block.js';
 import type { Decoded, Message, Reading, Reject } from './reading.js';
 
 /** The buffer's dictionary, as far as it is needed here. */
 export interface Ids {
   device(group: string, device: string): number;
   metric(name: string): number;
+  hasDevice(group: string, device: string): boolean;
 }
 
-export interface Sample extends Reject {
+export interface Sample extends Omit<Reject, 'of'> {
   readonly atMs: number;
   readonly topic: string;
   readonly payload: Uint8Array;
@@ -26,6 +28,8 @@ export interface Gathered {
 const SAMPLES_PER_REASON = 2;
 /** Senders with ever new sets of metrics must not fill the memory. */
 const MAX_SHAPES = 10_000;
+/** Devices that are known only by what was lost of them: senders with ever new names must not fill the dictionary. */
+const MAX_STRANGERS = 1_000;
 
 export class BlockBuilder {
   readonly #ids: Ids;
@@ -36,7 +40,9 @@ export class BlockBuilder {
   #held: BlockReading[] = [];
   #samples: Sample[] = [];
   #waiting: ((error?: Error) => void)[] = [];
-  #tally: Tally = emptyTally();
+  #in = 0;
+  #losses = new Map<string, Loss>();
+  #strangers = 0;
 
   constructor(ids: Ids, futureMs: number) {
     this.#ids = ids;
@@ -53,29 +59,38 @@ export class BlockBuilder {
 
   /** A message, decoded; `done` is told once it is on disk. */
   add(message: Message, decoded: Decoded, nowMs: number, done: (error?: Error) => void): void {
-    this.#tally.in += decoded.readings.length + decoded.rejects.length;
+    this.#in += decoded.readings.length + decoded.rejects.length;
     const bound = (nowMs + this.#futureMs) * 1000;
     for (const reading of decoded.readings) {
       if (reading.timeUs <= bound) this.#readings.push(this.#blockReading(reading));
       else {
-        this.#held.push(this.#blockReading(reading));
-        this.#tally.held++;
+        const held = this.#blockReading(reading);
+        this.#held.push(held);
+        this.#lose('held', 'future', nowMs, held.device);
       }
     }
-    for (const reject of decoded.rejects) this.#reject(this.#tally.rejected, reject, message, nowMs);
-    for (const reject of decoded.valueRejects) this.#reject(this.#tally.values, reject, message, nowMs);
+    for (const reject of decoded.rejects) this.#reject('rejected', reject, message, nowMs);
+    for (const reject of decoded.valueRejects) this.#reject('values', reject, message, nowMs);
     this.#waiting.push(done);
   }
 
   /** A held reading whose time has come. It was tallied when it came in. */
-  release(reading: BlockReading): void {
+  release(reading: BlockReading, nowMs: number): void {
     this.#readings.push(reading);
-    this.#tally.held--;
+    this.#lose('released', 'due', nowMs, reading.device);
   }
 
-  take(): Gathered {
+  /** What a block that could not be stored held is lost, unless its senders send it again: the next block says so. */
+  refused({ tally }: Block): void {
+    if (tally.in > 0) this.#lose('refused', 'not-stored', tally.atMs, 0, tally.in);
+    for (const { kind, reason, dayMs, device, count } of tally.losses) {
+      if (kind === 'refused') this.#lose(kind, reason, dayMs, device, count);
+    }
+  }
+
+  take(nowMs: number): Gathered {
     const gathered: Gathered = {
-      block: { readings: this.#readings, tally: this.#tally },
+      block: { readings: this.#readings, tally: { in: this.#in, atMs: nowMs, losses: [...this.#losses.values()] } },
       held: this.#held,
       samples: this.#samples,
       waiting: this.#waiting,
@@ -84,7 +99,8 @@ export class BlockBuilder {
     this.#held = [];
     this.#samples = [];
     this.#waiting = [];
-    this.#tally = emptyTally();
+    this.#in = 0;
+    this.#losses = new Map();
     return gathered;
   }
 
@@ -120,11 +136,24 @@ export class BlockBuilder {
     return shape;
   }
 
-  #reject(counts: Tally['rejected'], reject: Reject, message: Message, nowMs: number): void {
-    counts[reject.reason] = (counts[reject.reason] ?? 0) + 1;
+  #lose(kind: LossKind, reason: string, atMs: number, device: number, count = 1): void {
+    const dayMs = utcDayMs(atMs);
+    const key = `${dayMs}/${kind}/${reason}/${device}`;
+    const before = this.#losses.get(key)?.count ?? 0;
+    this.#losses.set(key, { dayMs, kind, reason, device, count: before + count });
+  }
+
+  #deviceOf({ of }: Reject): number {
+    if (of === undefined) return 0;
+    if (this.#ids.hasDevice(of.group, of.device)) return this.#ids.device(of.group, of.device);
+    return this.#strangers++ < MAX_STRANGERS ? this.#ids.device(of.group, of.device) : 0;
+  }
+
+  #reject(kind: 'rejected' | 'values', reject: Reject, message: Message, nowMs: number): void {
+    this.#lose(kind, reject.reason, Math.floor(message.arrivalUs / 1000), this.#deviceOf(reject));
     const sampled = this.#samples.filter((sample) => sample.reason === reject.reason).length;
     if (sampled >= SAMPLES_PER_REASON) return;
     const { topic, payload } = message;
-    this.#samples.push({ ...reject, atMs: nowMs, topic, payload });
+    this.#samples.push({ reason: reject.reason, detail: reject.detail, atMs: nowMs, topic, payload });
   }
 }

@@ -3,7 +3,7 @@
  * of what was not accepted. The state of the gateway is a pure function of its saved windows and the blocks after them;
  * live running and recovery apply the same blocks by the same code.
  */
-import type { RejectReason } from './reading.js';
+import type { LossKind, LossRecord } from '../shared/loss.js';
 
 /** What readings of one route and one set of metrics have in common. */
 export interface Shape {
@@ -24,15 +24,31 @@ export interface BlockReading {
   readonly values: readonly number[];
 }
 
-/** What a block adds to the books besides its readings. Reading counts, except `values`, which are single metrics. */
+/** So many readings (of kind `values` metrics, of kind `coarsened` windows) that ended otherwise than counted. */
+export interface Loss {
+  /** The UTC day on which it happened: of readings, the day they arrived. */
+  readonly dayMs: number;
+  readonly kind: LossKind;
+  readonly reason: string;
+  /** Dictionary id; 0 where no one device is known. */
+  readonly device: number;
+  readonly count: number;
+}
+
+/** Losses that the cloud does not know of, as they may be sent now. */
+export interface UntoldLoss {
+  readonly key: string;
+  readonly record: LossRecord;
+}
+
+/** What a block adds to the books besides its readings. */
 export interface Tally {
   /** Everything that came in, in whatever way it ended. */
-  in: number;
-  rejected: Partial<Record<RejectReason, number>>;
-  /** Single metrics left out of readings that otherwise count. */
-  values: Partial<Record<RejectReason, number>>;
-  /** Readings put aside because they are from the future, less those released. */
-  held: number;
+  readonly in: number;
+  /** When the block was made, ms: repeated readings are filed under this day. */
+  readonly atMs: number;
+  /** No two of one day, kind, reason and device. */
+  readonly losses: readonly Loss[];
 }
 
 export interface Block {
@@ -40,6 +56,6 @@ export interface Block {
   readonly tally: Tally;
 }
 
-export function emptyTally(): Tally {
-  return { in: 0, rejected: {}, values: {}, held: 0 };
+export function emptyTally(atMs = 0): Tally {
+  return { in: 0, atMs, losses: [] };
 }

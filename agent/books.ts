@@ -30,11 +30,13 @@ export function emptyBooks(): Books {
 /** Adds what one block brought, in place. */
 export function enter(books: Books, tally: Tally, applied: { counted: number; duplicate: number }): void {
   books.in += tally.in;
-  books.held += tally.held;
   books.counted += applied.counted;
   books.duplicate += applied.duplicate;
-  addReasons(books.rejected, tally.rejected);
-  addReasons(books.values, tally.values);
+  for (const { kind, reason, count } of tally.losses) {
+    if (kind === 'rejected' || kind === 'values') addReasons(books[kind], { [reason]: count });
+    else if (kind === 'held') books.held += count;
+    else if (kind === 'released') books.held -= count;
+  }
 }
 
 export function addReasons(total: Record<string, number>, more: Readonly<Record<string, number>>): void {

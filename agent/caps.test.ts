@@ -104,7 +104,7 @@ t.test('merging: the memory of what was counted, late readings, and windows that
   const left = backlog(pipeline).filter(({ ref }) => ref.startMs === 0);
   pipeline.buffer.attempted(left.map(({ ref }) => ref));
   now.ms = DAY;
-  const coarsen = () => pipeline.buffer.coarsen(now.ms, () => false, pipeline.books);
+  const coarsen = () => pipeline.buffer.coarsen(now.ms, () => false, pipeline.books, now.ms);
   t.strictSame(coarsen(), { '15m': 45 });
   const starts = backlog(pipeline).map(({ ref }) => `${ref.startMs / MINUTE}+${ref.lengthMs / MINUTE}`);
   t.strictSame(starts.slice(-3), ['15+15', '30+15', '45+15']);

@@ -7,8 +7,10 @@
  */
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Aggregator } from './aggregate/aggregator.js';
+import { utcDayMs } from '../shared/window.js';
+import { Aggregator, type Applied } from './aggregate/aggregator.js';
 import type { OpenWindow } from './aggregate/open-window.js';
+import type { Block } from './block.js';
 import { BlockBuilder } from './block-builder.js';
 import { type Books, enter } from './books.js';
 import { EdgeBuffer } from './buffer/buffer.js';
@@ -142,7 +144,7 @@ export class Pipeline {
   commit(): void {
     this.#timing.committed();
     if (this.#builder.empty && this.#progress === undefined) return;
-    const { block, held, samples, waiting } = this.#builder.take();
+    const { block, held, samples, waiting } = this.#builder.take(this.#context.clock.nowMs());
     const released = this.#released;
     const progress = this.#progress;
     this.#released = [];
@@ -155,9 +157,10 @@ export class Pipeline {
         released,
         ...(progress === undefined ? {} : { progress }),
       });
-      enter(this.books, block.tally, this.#aggregator.apply(block, sequence, this.#context.clock.nowMs()));
+      this.#enter(block, this.#aggregator.apply(block, sequence, this.#context.clock.nowMs()));
     } catch (error) {
       this.refused += block.tally.in;
+      this.#builder.refused(block);
       this.#context.log.error({ error: (error as Error).message, readings: block.tally.in }, 'commit failed');
       for (const done of waiting) done(error as Error);
       return;
@@ -171,10 +174,19 @@ export class Pipeline {
     let blocks = 0;
     for (const { sequence, block } of this.buffer.journal()) {
       const applied = this.#aggregator.apply(block, sequence, nowMs);
-      if (sequence > this.buffer.savedBooks.sequence) enter(this.books, block.tally, applied);
+      if (sequence > this.buffer.savedBooks.sequence) this.#enter(block, applied);
       blocks++;
     }
     this.#context.log.info({ blocks, windows: this.#aggregator.open, epoch: this.buffer.epoch }, 'recovered');
+  }
+
+  /** Into the books, and into what the cloud is to be told. */
+  #enter({ tally }: Block, applied: Applied): void {
+    enter(this.books, tally, applied);
+    for (const loss of tally.losses) this.buffer.losses.enter(loss);
+    if (applied.duplicate === 0) return;
+    const dayMs = utcDayMs(tally.atMs);
+    this.buffer.losses.enter({ dayMs, kind: 'duplicate', reason: 'repeated', device: 0, count: applied.duplicate });
   }
 
   /** A fault of the disk is a passing one: the next tick tries again. */
@@ -234,7 +246,7 @@ export class Pipeline {
   #releaseHeld(nowMs: number): void {
     if (this.books.held === 0 || this.#released.length > 0) return;
     for (const { id, reading } of this.buffer.due(nowMs + this.#context.options.future)) {
-      this.#builder.release(reading);
+      this.#builder.release(reading, nowMs);
       this.#released.push(id);
     }
     if (this.#released.length > 0) this.#timing.soon(false);
@@ -244,6 +256,7 @@ export class Pipeline {
     this.#housekeptMs = nowMs;
     this.#aggregator.dropClean(this.buffer.oldestBlock);
     this.buffer.purge(nowMs - this.#context.options.retention, (interval) => this.isOpen(interval));
+    this.buffer.forgetLosses(nowMs - this.#context.options.retention);
     this.makeRoom();
   }
 
@@ -254,7 +267,8 @@ export class Pipeline {
     const isOpen = (interval: Interval) => this.isOpen(interval);
     while (this.buffer.disk().used > LOW_MARK * maxBytes) {
       if (this.buffer.purge(Number.MAX_SAFE_INTEGER, isOpen)) continue;
-      const coarsened = this.buffer.coarsen(this.#context.clock.nowMs() - KEPT_FINE_MS, isOpen, this.books);
+      const nowMs = this.#context.clock.nowMs();
+      const coarsened = this.buffer.coarsen(nowMs - KEPT_FINE_MS, isOpen, this.books, nowMs);
       if (coarsened === undefined) return;
       this.books.coarsened = coarsened;
     }

@@ -56,6 +56,8 @@ export interface Reject {
   readonly reason: RejectReason;
   /** For people: which field, what was found, what was expected. At most 200 characters. */
   readonly detail: string;
+  /** Whose reading it was, where that could be read. */
+  readonly of?: { readonly group: string; readonly device: string };
 }
 
 /**

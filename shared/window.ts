@@ -20,6 +20,13 @@ export interface WindowSummary extends WindowKey {
   readonly metrics: ReadonlyMap<string, MetricSummary>;
 }
 
+export const DAY_MS = 86_400_000;
+
+/** The start of the UTC day that holds an instant; before 1970 too. */
+export function utcDayMs(ms: number): number {
+  return Math.floor(ms / DAY_MS) * DAY_MS;
+}
+
 /** The start of the window that holds `timeUs`; times before 1970 too. */
 export function windowStartMs(timeUs: number, lengthMs: number): number {
   // Exact: a quotient of safe integers that is not whole is further from the next whole number than rounding can carry it.

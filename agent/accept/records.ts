@@ -82,17 +82,19 @@ function compileReading(
       return badText(plan, 'the group', fields.group!(context));
     }
     const timeUs = timeOf(fields, context, arrivalUs);
-    if (Number.isNaN(timeUs)) return badTime(plan, fields, context);
+    const of = (refused: Reject): Reject => ({ ...refused, of: { group, device } });
+    if (Number.isNaN(timeUs)) return of(badTime(plan, fields, context));
     const recordId = fields.id?.(context, timeUs);
     if (recordId !== undefined && (recordId === null || !allowedName(recordId, maxNameBytes))) {
-      return badText(plan, 'the record id', recordId);
+      return of(badText(plan, 'the record id', recordId));
     }
     const { names, values, rejects } = found;
     names.length = values.length = rejects.length = 0;
     collect(context, found);
-    if (names.length + rejects.length > maxMetrics) return tooMany(plan, found, maxMetrics);
-    if (names.length === 0) return noMetrics(plan, found);
-    if (rejects.length > 0) into.valueRejects.push(...rejects.map((each) => atRoute(plan, each)));
+    if (names.length + rejects.length > maxMetrics) return of(tooMany(plan, found, maxMetrics));
+    if (names.length === 0) return of(noMetrics(plan, found));
+    if (rejects.length > 0)
+      into.valueRejects.push(...rejects.map((each) => ({ ...atRoute(plan, each), of: { group, device } })));
     // Readings of one kind share one list of names, so that whoever keeps them can tell by identity.
     if (!sameNames(names, lastNames)) lastNames = names.slice();
     const lane = names.length === 1 ? names[0]! : '';

@@ -1,16 +1,17 @@
 /**
  * A block as bytes. Columns rather than rows, so that a five-metric reading of short decimals takes about 20 bytes.
  *
- * version 1 | tally: in, held (zigzag), rejected and values (count, then reason and number) | shapes: count, then each
- * windowMs, latenessMs, lane, metric ids | readings: count, then columns: shape, device (zigzag difference), time in µs
+ * version 1 | tally: in, time in ms, losses (count, then each: kind, reason, day since 1970 (zigzag), device, number) |
+ * shapes: count, then each windowMs, latenessMs, lane, metric ids | readings: count, then columns: shape, device (zigzag difference), time in µs
  * (zigzag difference), record ids (0 where there are none, else 1 and one text each, '' for none) | for each shape and
  * metric one column of values: scale + 1 and integers at that scale (zigzag), or 0 and doubles.
  */
 import { ByteReader, ByteWriter } from '../../shared/bytes.js';
 import { EdgetallyError } from '../../shared/errors.js';
 import { scaledInteger } from '../../shared/exact.js';
-import type { Block, BlockReading, Shape, Tally } from '../block.js';
-import type { RejectReason } from '../reading.js';
+import type { LossKind } from '../../shared/loss.js';
+import { DAY_MS } from '../../shared/window.js';
+import type { Block, BlockReading, Loss, Shape, Tally } from '../block.js';
 
 const VERSION = 1;
 const MAX_SCALE = 15;
@@ -48,23 +49,28 @@ export function decodeBlock(bytes: Uint8Array): Block {
 
 function writeTally(writer: ByteWriter, tally: Tally): void {
   writer.varint(tally.in);
-  writer.zigzag(tally.held);
-  for (const reasons of [tally.rejected, tally.values]) {
-    const entries = Object.entries(reasons);
-    writer.varint(entries.length);
-    for (const [reason, count] of entries) {
-      writer.string(reason);
-      writer.varint(count);
-    }
+  writer.zigzag(tally.atMs);
+  writer.varint(tally.losses.length);
+  for (const { kind, reason, dayMs, device, count } of tally.losses) {
+    writer.string(kind);
+    writer.string(reason);
+    writer.zigzag(dayMs / DAY_MS);
+    writer.varint(device);
+    writer.varint(count);
   }
 }
 
 function readTally(reader: ByteReader): Tally {
-  const tally: Tally = { in: reader.varint(), held: reader.zigzag(), rejected: {}, values: {} };
-  for (const reasons of [tally.rejected, tally.values]) {
-    for (let left = reader.varint(); left > 0; left--) reasons[reader.string() as RejectReason] = reader.varint();
-  }
-  return tally;
+  const all = reader.varint();
+  const atMs = reader.zigzag();
+  const losses = Array.from({ length: reader.varint() }, () => readLoss(reader));
+  return { in: all, atMs, losses };
+}
+
+function readLoss(reader: ByteReader): Loss {
+  const kind = reader.string() as LossKind;
+  const reason = reader.string();
+  return { kind, reason, dayMs: reader.zigzag() * DAY_MS, device: reader.varint(), count: reader.varint() };
 }
 
 function writeShape(writer: ByteWriter, shape: Shape): void {

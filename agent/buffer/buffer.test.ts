@@ -66,9 +66,17 @@ t.test('blocks come back bit for bit', async (t) => {
     record({
       tally: record({
         in: fc.nat(),
-        held: fc.integer({ min: -50, max: 50 }),
-        rejected: fc.constantFrom({}, { 'not-json': 3 }),
-        values: fc.constantFrom({}, { 'bad-number': 1 }),
+        atMs: fc.integer({ min: -1e12, max: 4e12 }),
+        losses: fc.array(
+          record({
+            kind: fc.constantFrom('rejected', 'values', 'held', 'released'),
+            reason: fc.constantFrom('not-json', 'future'),
+            dayMs: fc.integer({ min: -9, max: 40_000 }).map((day) => day * 86_400_000),
+            device: fc.nat(100_000),
+            count: fc.nat(),
+          }),
+          { maxLength: 4 },
+        ),
       }),
       readings: fc.array(
         fc.constantFrom(...shapes).chain((shape) =>

@@ -9,14 +9,16 @@
 
 import { statSync } from 'node:fs';
 import { EdgetallyError } from '../../shared/errors.js';
-import { type Block, type BlockReading, emptyTally } from '../block.js';
+import { utcDayMs } from '../../shared/window.js';
+import { type Block, type BlockReading, emptyTally, type UntoldLoss } from '../block.js';
 import { addReasons, type Books, booksSchema, emptyBooks } from '../books.js';
 import type { StoredWindow, WindowRef, WindowSave } from '../stored-window.js';
 import { Ballast } from './ballast.js';
 import { decodeBlock, encodeBlock } from './block-codec.js';
-import { Coarsener, type Interval } from './coarsen.js';
+import { Coarsener } from './coarsen.js';
 import { Dictionary } from './dictionary.js';
 import { type ImportProgress, Imports } from './imports.js';
+import { Losses } from './losses.js';
 import type { BufferOptions } from './options.js';
 import { Quarantine, type QuarantineSample } from './quarantine.js';
 import { type Db, explain, openDatabase, openReadOnly } from './schema.js';
@@ -50,6 +52,8 @@ export class EdgeBuffer {
   readonly dictionary: Dictionary;
   readonly quarantine: Quarantine;
   readonly imports: Imports;
+  /** As of the last block: whoever applies a block enters what it lost. */
+  readonly losses: Losses;
   readonly windows: Windows;
   /** Bytes of blocks in the journal. */
   journalBytes: number;
@@ -76,6 +80,7 @@ export class EdgeBuffer {
       this.dictionary = new Dictionary(db);
       this.quarantine = new Quarantine(db, options.maxQuarantineBytes);
       this.imports = new Imports(db);
+      this.losses = new Losses(db, this.dictionary);
       this.windows = new Windows(db, this.dictionary);
       const journal = this.#statements.journalState.get() as { last: number; bytes: number };
       this.journalBytes = journal.bytes;
@@ -132,7 +137,7 @@ export class EdgeBuffer {
    * first block that an unsaved window still needs; undefined where none does).
    */
   save(windows: readonly WindowSave[], books: Books, oldestNeeded: number | undefined): void {
-    this.#transaction(() => {
+    this.#saving(() => {
       for (const window of windows) this.windows.save(window);
       this.#saveBooks(books);
       this.#statements.forget.run(oldestNeeded ?? this.#sequence + 1);
@@ -147,6 +152,16 @@ export class EdgeBuffer {
 
   receipted(refs: readonly WindowRef[]): void {
     this.#transaction(() => this.windows.receipted(refs));
+  }
+
+  /** The cloud knows of these losses. */
+  lossesReceipted(told: readonly UntoldLoss[]): void {
+    this.#transaction(() => this.losses.receipted(told));
+  }
+
+  /** Forgets losses that the cloud knows of, of days that are over before `beforeMs`. */
+  forgetLosses(beforeMs: number): void {
+    this.#transaction(() => this.losses.purge(beforeMs))();
   }
 
   /**
@@ -191,15 +206,17 @@ export class EdgeBuffer {
    * Merges some of the oldest unsent windows into coarser ones; returns the books' new count of those, undefined where
    * there is nothing to merge.
    */
-  coarsen(beforeMs: number, isOpen: (interval: Interval) => boolean, books: Books): Books['coarsened'] | undefined {
+  coarsen(beforeMs: number, isOpen: IsOpen, books: Books, nowMs: number): Books['coarsened'] | undefined {
     const { level, intervals } = this.#coarsener.candidates(beforeMs, isOpen);
     if (intervals.length === 0) return undefined;
     const coarsened = { ...books.coarsened };
-    this.#transaction(() => {
+    const dayMs = utcDayMs(nowMs);
+    this.#saving(() => {
       for (const interval of intervals.slice(0, COARSEN_AT_ONCE)) {
         const { windows, save } = this.#coarsener.merge(interval, this.#sequence);
         this.windows.save(save);
         addReasons(coarsened, { [level]: windows });
+        this.losses.enter({ dayMs, kind: 'coarsened', reason: level, device: interval.device, count: windows });
       }
       this.#saveBooks({ ...books, coarsened });
     });
@@ -235,6 +252,7 @@ export class EdgeBuffer {
   #saveBooks(books: Books): void {
     this.#statements.setMeta.run('books', JSON.stringify(books));
     this.#statements.setMeta.run('sequence', this.#sequence);
+    this.losses.save();
   }
 
   #hold(reading: BlockReading): void {
@@ -244,6 +262,11 @@ export class EdgeBuffer {
 
   #meta(key: string): unknown {
     return this.#statements.getMeta.get(key);
+  }
+
+  /** A transaction that saves the books; what is lost in one that fails was not lost. */
+  #saving(work: () => void): void {
+    this.losses.saving(() => this.#transaction(work));
   }
 
   #transaction<T>(work: () => T): T {

@@ -39,6 +39,10 @@ export class Dictionary {
     return id;
   }
 
+  hasDevice(group: string, device: string): boolean {
+    return this.#deviceIds.has(deviceKey(group, device));
+  }
+
   metric(name: string): number {
     const known = this.#metricIds.get(name);
     if (known !== undefined) return known;

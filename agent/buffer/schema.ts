@@ -10,6 +10,8 @@
  *             in it. seen is NULL where the memory of what was counted was given up to save room
  * window_lengths   every length that a window has
  * ledger      readings counted per device and UTC day, sent along so that the cloud knows what it lacks
+ * losses      what was lost, left out or put aside, by UTC day, kind, reason and device (0: not known); receipted is the
+ *             highest count that the cloud has
  * held        readings from the future, until their time comes
  * quarantine  samples of what was rejected
  * imports     how far each imported file is in
@@ -47,6 +49,9 @@ const SCHEMA = `
   CREATE TABLE window_lengths (length_ms INTEGER PRIMARY KEY) WITHOUT ROWID;
   CREATE TABLE ledger (device INTEGER NOT NULL, day_ms INTEGER NOT NULL, readings INTEGER NOT NULL,
     PRIMARY KEY (device, day_ms)) WITHOUT ROWID;
+  CREATE TABLE losses (day_ms INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, device INTEGER NOT NULL,
+    count INTEGER NOT NULL, receipted INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (day_ms, kind, reason, device)) WITHOUT ROWID;
   CREATE TABLE held (id INTEGER PRIMARY KEY, due_ms INTEGER NOT NULL, block BLOB NOT NULL);
   CREATE TABLE quarantine (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, payload BLOB NOT NULL);
