@@ -12,7 +12,7 @@ import { sumReasons } from './books.js';
 import { systemClock } from './clock.js';
 import type { AgentConfig } from './config.js';
 import { Pipeline } from './pipeline.js';
-import { Push } from './push/push.js';
+import { Push, type StatusWord } from './push/push.js';
 import type { Source } from './reading.js';
 import { type AgentStatus, serveStatus, socketPath } from './status.js';
 import { uplinkTls } from './uplink-tls.js';
@@ -118,15 +118,17 @@ export class Agent {
     });
   }
 
-  #statusMessage(state: 'online' | 'offline'): Uint8Array {
+  #statusMessage(state: StatusWord): Uint8Array {
     const { buffer, books } = this.pipeline;
     const { in: all, counted, duplicate, held } = books;
     return encodeStatus({
-      state,
+      state: state === 'online' ? 'online' : 'offline',
+      ...(state === 'stopped' ? { final: true } : {}),
       epoch: buffer.epoch,
       version: VERSION,
       sentMs: systemClock.nowMs(),
       backlog: buffer.windows.backlogState(),
+      open: this.pipeline.unsavedState(),
       readings: { in: all, counted, duplicate, rejected: sumReasons(books.rejected), held },
       reasons: { rejected: books.rejected, values: books.values, coarsened: books.coarsened },
     });

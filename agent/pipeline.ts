@@ -8,7 +8,7 @@
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { utcDayMs } from '../shared/window.js';
-import { Aggregator, type Applied } from './aggregate/aggregator.js';
+import { Aggregator, type Applied, type UnsavedState } from './aggregate/aggregator.js';
 import type { OpenWindow } from './aggregate/open-window.js';
 import type { Block } from './block.js';
 import { BlockBuilder } from './block-builder.js';
@@ -85,6 +85,10 @@ export class Pipeline {
   /** Windows with readings that are in no row yet. */
   get openWindows(): number {
     return this.#aggregator.unsaved;
+  }
+
+  unsavedState(): UnsavedState {
+    return this.#aggregator.unsavedState();
   }
 
   /** Starts the stages from the last to the first. */

@@ -1,4 +1,4 @@
-/** The command line of the cloud side: run, report, reconcile, gateways. */
+/** The command line of the cloud side: run, report, reconcile, losses, gateways. */
 import { Command, Option } from 'commander';
 import { pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
@@ -6,16 +6,18 @@ import { VERSION } from '../shared/version.js';
 import { readConfig } from './config.js';
 import { formatReport } from './report/formats.js';
 import { formatGateways, listGateways } from './report/gateways.js';
+import { formatLosses, listLosses } from './report/losses.js';
 import {
   FORMATS,
   type Format,
   GROUP_KEYS,
+  parseLosses,
   parseQuery,
   parseReconcile,
   type ReconcileArguments,
   type ReportArguments,
 } from './report/query.js';
-import { reconcile } from './report/reconcile.js';
+import { reconcile, verdictOf } from './report/reconcile.js';
 import { formatReconciliation } from './report/reconcile-formats.js';
 import { runReport } from './report/report.js';
 import { Service } from './service.js';
@@ -26,6 +28,10 @@ interface DatabaseOptions {
   readonly database?: string;
   readonly config?: string;
 }
+
+const EXIT_CODES = { equal: 0, different: 1, unknown: 3 } as const;
+/** Of an error that is not a wrong argument. */
+let errorCode = 1;
 
 const DATABASE = new Option('--database <file>', 'the database of the cloud side');
 const CONFIG = new Option('--config <file>', 'the configuration of the cloud side').env('EDGETALLY_CLOUD_CONFIG');
@@ -69,7 +75,10 @@ program
 
 program
   .command('reconcile')
-  .description('compares what a gateway counted with what arrived, by device and UTC day; ends with 1 if they differ')
+  .description(
+    'compares what a gateway counted with what arrived, by device and UTC day; ends with 0 if they are equal, 1 if they differ, ' +
+      '2 for wrong arguments, 3 if it cannot tell',
+  )
   .addOption(DATABASE)
   .addOption(CONFIG)
   .option('--gateway <name>', 'which gateway')
@@ -78,14 +87,33 @@ program
   .option('--max-silence <duration>', 'a gateway that was not heard for longer is not known to be equal', '5m')
   .addOption(FORMAT)
   .action(async (options: ReconcileArguments & DatabaseOptions & { format: Format }) => {
+    // Whatever goes wrong, 1 is kept for a difference.
+    errorCode = EXIT_CODES.unknown;
     const query = parseReconcile(options, Date.now());
     await withDatabase(options, async (store) => {
       const result = await reconcile(store, query);
       for (const note of result.notes) console.error(`note: ${note}`);
-      for (const finding of result.findings) console.error(`difference: ${finding}`);
-      if (result.findings.length > 0) process.exitCode = 1;
+      for (const difference of result.differences) console.error(`difference: ${difference}`);
+      for (const unknown of result.unknowns) console.error(`unknown: ${unknown}`);
+      process.exitCode = EXIT_CODES[verdictOf(result)];
       return formatReconciliation(result, options.format);
     });
+  });
+
+program
+  .command('losses')
+  .description('what gateways rejected, left out, put aside or made coarser, by UTC day, reason and device')
+  .addOption(DATABASE)
+  .addOption(CONFIG)
+  .option('--from <time>', 'from that UTC day on: 2026-07-01, or 7d ago')
+  .option('--to <time>', 'up to there, which is not part of it; a day that has begun counts whole')
+  .option('--gateway <name>', 'only this gateway')
+  .option('--group <name>', 'only this group')
+  .option('--device <name>', 'only devices of this name')
+  .addOption(FORMAT)
+  .action(async (options: ReportArguments & DatabaseOptions & { format: Format }) => {
+    const query = parseLosses(options, Date.now());
+    await withDatabase(options, async (store) => formatLosses(await listLosses(store, query), query, options.format));
   });
 
 program
@@ -128,7 +156,7 @@ async function withDatabase(options: DatabaseOptions, work: (store: SnapshotStor
 }
 
 function fail(error: unknown): void {
-  process.exitCode = error instanceof EdgetallyError && error.code === 'usage' ? 2 : 1;
+  process.exitCode = error instanceof EdgetallyError && error.code === 'usage' ? 2 : errorCode;
   if (!(error instanceof EdgetallyError)) console.error(error);
   else console.error(`edgetally-cloud: ${error.message}\n  ${error.hint}`);
 }

@@ -11,6 +11,7 @@ const status: Status = {
   version: '0.1.0',
   sentMs: 1_790_000_040_000,
   backlog: { windows: 12, bytes: 3456, oldestMs: 1_789_999_980_000 },
+  open: { windows: 2, readings: 5, oldestMs: 1_790_000_040_000 },
   readings: { in: 10, counted: 6, duplicate: 2, rejected: 1, held: 1 },
   reasons: { rejected: { 'not-json': 1 }, values: {} },
 };
@@ -23,6 +24,10 @@ t.test('a status comes back', async () => {
   const { v, ...content } = status;
   assert.deepEqual(decodeStatus(encodeStatus(content)), { ok: true, value: status });
   assert.equal(v, 1);
+  const { open: _, ...older } = status;
+  assert.deepEqual(decode(older), { ok: true, value: older }, 'an older agent tells nothing of open windows');
+  const stopped = { ...status, state: 'offline', final: true };
+  assert.deepEqual(decode(stopped), { ok: true, value: stopped });
   const drained = { ...content, state: 'offline', backlog: { windows: 0, bytes: 0, oldestMs: null } } as const;
   assert.deepEqual(decodeStatus(encodeStatus(drained)), { ok: true, value: { v: 1, ...drained } });
 });
@@ -45,7 +50,7 @@ t.test('reasons: kinds that this program does not know are kept; a gateway that 
 });
 
 t.test('what is missing or wrong is named', async () => {
-  for (const key of Object.keys(status).filter((name) => name !== 'reasons')) {
+  for (const key of Object.keys(status).filter((name) => name !== 'reasons' && name !== 'open')) {
     const decoded = decode(Object.fromEntries(Object.entries(status).filter(([name]) => name !== key)));
     assert.ok(!decoded.ok && decoded.reason === 'invalid');
     assert.match(decoded.detail, new RegExp(`status: ${key}: `));
@@ -56,6 +61,8 @@ t.test('what is missing or wrong is named', async () => {
     { version: '' },
     { sentMs: -1 },
     { backlog: { windows: 1, bytes: 1 } },
+    { open: { windows: 1, readings: -1, oldestMs: null } },
+    { final: 'yes' },
     { backlog: { windows: 1.5, bytes: 1, oldestMs: null } },
     { readings: { ...status.readings, held: '1' } },
     { reasons: { rejected: { 'not-json': -1 } } },

@@ -30,7 +30,11 @@ const status = z.object({
   /** Of the agent. */
   version: z.string().min(1).max(64),
   sentMs: count,
+  /** The gateway was stopped on purpose, and said so itself: it counts nothing until it is started again. No last will. */
+  final: z.boolean().optional(),
   backlog: z.object({ windows: count, bytes: count, oldestMs: z.int().nullable() }),
+  /** Readings that are counted, and in no window of the backlog yet: their windows still gather. Not told by older agents. */
+  open: z.object({ windows: count, readings: count, oldestMs: z.int().nullable() }).optional(),
   /** Since the database was made: in = counted + duplicate + rejected + held. */
   readings: z.object({ in: count, counted: count, duplicate: count, rejected: count, held: count }),
   /**

@@ -68,9 +68,9 @@ t.test('the cloud is cut off: not equal; settled: equal', { timeout: 120_000 }, 
   await rig.broker.end('SIGKILL');
   await publish(rig, 100, 500);
   const behind = await reconcile(database, '--max-silence', '1ms');
-  t.equal(behind.code, 1, 'what is behind the cut cannot be known, and that is said');
-  t.match(behind.stderr, /^difference: the gateway is (quiet|offline), last heard/m);
-  t.match(behind.stdout, /\nNOT EQUAL\n$/);
+  t.equal(behind.code, 3, 'what is behind the cut cannot be known, and that is said');
+  t.match(behind.stderr, /^unknown: the gateway is (quiet|offline), last heard/m);
+  t.match(behind.stdout, /\nNOT KNOWN TO BE EQUAL\n$/);
 
   // Back again, on a link so thin that beside the status only the first batch gets through.
   await rig.agent.end('SIGTERM');
@@ -107,6 +107,17 @@ t.test('the cloud is cut off: not equal; settled: equal', { timeout: 120_000 }, 
     (await reconcile(database)).stdout,
     /\nrejected {5}2 not-json\n(.|\n)*\nequal: 1200 readings in 4 device-days\n$/,
   );
+
+  // Stopped on purpose: however long ago that is, nothing was counted since.
+  await rig.agent.end('SIGTERM');
+  await until(
+    async () => {
+      answer = await reconcile(database, '--max-silence', '1ms');
+      return /^note: the gateway was stopped on purpose at/m.test(answer.stderr);
+    },
+    () => JSON.stringify(answer),
+  );
+  t.equal(answer.code, 0, answer.stderr);
 });
 
 t.test('a batch that went missing, in its own words', { timeout: 60_000 }, async (t) => {
@@ -174,8 +185,8 @@ t.test('a batch that went missing, in its own words', { timeout: 60_000 }, async
   await until(() => gateway.committed.has(4));
   answer = await reconcile(cloud.database, '--from', '2026-07-01', '--to', '2026-07-02', '--format', 'json');
   t.equal(answer.code, 0, answer.stderr);
-  const { equal, findings, epochs } = JSON.parse(answer.stdout);
-  t.match({ equal, findings: findings.length }, { equal: true, findings: 0 });
+  const { verdict, differences, unknowns, epochs } = JSON.parse(answer.stdout);
+  t.same([verdict, differences, unknowns], ['equal', [], []]);
   t.match(epochs[0].sessions, [{ session: 1, highest: 4, arrived: 3, missing: 1 }], 'the number stays missing');
   const gateways = JSON.parse(await cloud.command('gateways', '--format', 'json'));
   t.match(gateways.rows, [{ readings: { in: 3, counted: 3 }, reasons: { rejected: { 'not-json': 2 } } }]);
@@ -184,7 +195,7 @@ t.test('a batch that went missing, in its own words', { timeout: 60_000 }, async
 t.test('wrong arguments end with 2, so that 1 means what it says', async (t) => {
   const { dir } = await place(t);
   const database = join(dir, 'none.db');
-  t.equal((await reconcile(database)).code, 1, 'no database is an error, and is not equal');
+  t.equal((await reconcile(database)).code, 3, 'no database is an error, and tells nothing');
   for (const args of [['--from', 'soon'], ['--format', 'xml'], ['--unknown'], ['--max-silence', 'x']]) {
     t.equal((await reconcile(database, ...args)).code, 2, args.join(' '));
   }

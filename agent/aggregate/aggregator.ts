@@ -29,6 +29,13 @@ export interface Applied {
   duplicate: number;
 }
 
+export interface UnsavedState {
+  readonly windows: number;
+  readonly readings: number;
+  /** Start of the oldest window, ms; null where there is none. */
+  readonly oldestMs: number | null;
+}
+
 /** Granularity of closing, ms. */
 const TICK_MS = 100;
 
@@ -62,6 +69,19 @@ export class Aggregator {
     let count = 0;
     for (const windows of this.#dirtySince.values()) count += windows;
     return count;
+  }
+
+  /** What was counted and is in no saved window yet. */
+  unsavedState(): UnsavedState {
+    let readings = 0;
+    let oldestMs: number | null = null;
+    for (const windows of this.#closing.values()) {
+      for (const { gained, startMs } of windows) {
+        readings += gained;
+        if (oldestMs === null || startMs < oldestMs) oldestMs = startMs;
+      }
+    }
+    return { windows: this.unsaved, readings, oldestMs };
   }
 
   /** The oldest block that unsaved windows need, leaving out `saving`; undefined where none does. */

@@ -42,6 +42,11 @@ export class OpenWindow {
     return window;
   }
 
+  /** Readings since it was last saved. */
+  get gained(): number {
+    return this.readings - this.#savedReadings;
+  }
+
   contains(timeMs: number): boolean {
     return timeMs >= this.startMs && timeMs < this.startMs + this.lengthMs;
   }
@@ -71,7 +76,7 @@ export class OpenWindow {
       readings: this.readings,
       metrics,
       seen: this.seen.encode(),
-      gained: this.readings - this.#savedReadings,
+      gained: this.gained,
       closesMs: this.closesMs,
     };
   }

@@ -18,6 +18,9 @@ import type { PushOptions } from './options.js';
 import { type Backlog, Outbox } from './outbox.js';
 import { Pacer } from './pacer.js';
 
+/** `offline` is for the last will; `stopped` is said by the gateway itself, when it is stopped on purpose. */
+export type StatusWord = 'online' | 'offline' | 'stopped';
+
 export interface PushContext {
   readonly gateway: string;
   readonly epoch: string;
@@ -27,7 +30,7 @@ export interface PushContext {
   readonly clock: Clock;
   readonly log: Logger;
   /** The status message of this moment. */
-  status(state: 'online' | 'offline'): Uint8Array;
+  status(state: StatusWord): Uint8Array;
   /** TLS files, read and checked. */
   credentials(): Promise<IClientOptions>;
   explain(end: MqttEnd): EdgetallyError;
@@ -105,7 +108,7 @@ export class Push {
   /** Says goodbye and closes the link; what has no receipt stays in the buffer. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
-    if (this.#ready) this.#publishStatus('offline');
+    if (this.#ready) this.#publishStatus('stopped');
     this.#ready = false;
     this.#stop.abort(); // first, so that the end of the link is no news
     await this.#link.close();
@@ -166,7 +169,7 @@ export class Push {
     this.#outbox.linkLost();
   }
 
-  #publishStatus(state: 'online' | 'offline'): void {
+  #publishStatus(state: StatusWord): void {
     this.#statusAtMs = this.#context.clock.nowMs();
     this.#link.publish(upTopic(this.#context.gateway, 'status'), this.#context.status(state), { qos: 1, retain: true });
   }

@@ -62,6 +62,17 @@ export function parseQuery(given: ReportArguments, nowMs: number): ReportQuery {
   };
 }
 
+/** Which losses; days are those of UTC. */
+export interface LossQuery {
+  readonly span: Span;
+  readonly where: Where;
+}
+
+export function parseLosses({ from, to, ...place }: ReportArguments, nowMs: number): LossQuery {
+  const { span, where } = parseQuery({ from, to, ...place }, nowMs);
+  return { span: wholeDays(span), where };
+}
+
 /** As they are typed. */
 export interface ReconcileArguments {
   readonly gateway?: string | undefined;
@@ -83,7 +94,7 @@ export function parseReconcile({ gateway, from, to, maxSilence = '5m' }: Reconci
 }
 
 /** Widens a range to the UTC days that it has part in. */
-function wholeDays({ fromMs, toMs }: Span): Span {
+export function wholeDays({ fromMs, toMs }: Span): Span {
   return { fromMs: floorTo(fromMs, DAY_MS), toMs: -floorTo(-toMs, DAY_MS) };
 }
 

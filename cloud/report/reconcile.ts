@@ -2,9 +2,8 @@
  * Compares edge and cloud: per device, UTC day and epoch what the gateway says it counted (its ledger) beside what is in
  * the windows that arrived, and the gateway's own books.
  *
- * `findings` is why the two are not known to be equal; none of them means: everything the gateway is known to have counted
- * in the range is here. Never says more than it knows: what a gateway counts behind a link that is down is in no ledger
- * here, so a gateway that has gone quiet is a finding, not an equality.
+ * No `differences` and no `unknowns` means: everything that the gateway has closed in the range is here. Never says more than
+ * it knows: what a gateway counts behind a link that is down is in no ledger here, so one that has gone quiet is not equal.
  */
 import { EdgetallyError } from '../../shared/errors.js';
 import { type SequenceTally, tallySequences } from '../store/sequences.js';
@@ -14,10 +13,11 @@ import {
   type EpochRow,
   floorTo,
   type GatewayRow,
+  type LossRow,
   type SnapshotStore,
   type Span,
 } from '../store/store.js';
-import { findingsOf, notesOf } from './reconcile-findings.js';
+import { differencesOf, notesOf, unknownsOf } from './reconcile-findings.js';
 
 export interface ReconcileQuery {
   readonly gateway: string;
@@ -51,10 +51,17 @@ export interface EpochAccount extends EpochRow {
   readonly batches: readonly (SequenceTally & { readonly session: number })[];
   /** Readings that the gateway has counted by its status, and no ledger entry has told of. */
   readonly untold: number;
-  /** Their windows start there or later: where the backlog begins, or the day of the status for windows still open. */
+  /** Their windows start there or later: where the backlog begins, or the windows still open. */
   readonly untoldFromMs: number;
   /** What is in no place of the gateway's books; 0 as long as they balance. */
   readonly imbalance: number;
+}
+
+export type Verdict = 'equal' | 'different' | 'unknown';
+
+export function verdictOf({ differences, unknowns }: Reconciliation): Verdict {
+  if (differences.length > 0) return 'different';
+  return unknowns.length > 0 ? 'unknown' : 'equal';
 }
 
 export interface Reconciliation {
@@ -62,7 +69,12 @@ export interface Reconciliation {
   readonly rows: readonly ReconcileRow[];
   readonly gateway: GatewayRow;
   readonly epochs: readonly EpochAccount[];
-  readonly findings: readonly string[];
+  /** What was lost, left out or put aside on the days of the range, as the batches told it. */
+  readonly losses: readonly LossRow[];
+  /** Why edge and cloud are known to differ. */
+  readonly differences: readonly string[];
+  /** Why that cannot be told. */
+  readonly unknowns: readonly string[];
   /** Worth knowing; no difference. */
   readonly notes: readonly string[];
 }
@@ -81,8 +93,10 @@ export async function reconcile(store: SnapshotStore, query: ReconcileQuery): Pr
       for (const tally of page) rows.push(rowOf(tally, epochs.get(tally.epoch)!));
     }
     rows.sort(inOrder);
-    const account = { query, rows, gateway, epochs: gateway.epochs.map(accountOf) };
-    return { ...account, findings: findingsOf(account), notes: notesOf(account) };
+    const losses = await snapshot.losses(query.span, { gateway: query.gateway });
+    const account = { query, rows, gateway, epochs: gateway.epochs.map(accountOf), losses };
+    const said = { differences: differencesOf(account), unknowns: unknownsOf(account), notes: notesOf(account) };
+    return { ...account, ...said };
   });
 }
 
@@ -105,7 +119,8 @@ function accountOf(epoch: EpochRow): EpochAccount {
   const batches = sessions.map(({ session, sequences }) => ({ session, ...tallySequences(sequences) }));
   const untold = Math.max(0, (status?.readings.counted ?? 0) - told);
   const { in: all, counted, duplicate, rejected, held } = status?.readings ?? NOTHING;
-  const openFromMs = floorTo(status?.sentMs ?? 0, DAY_MS);
+  // An agent that does not tell: those of today, as a rule.
+  const openFromMs = status?.open?.oldestMs ?? floorTo(status?.sentMs ?? 0, DAY_MS);
   return {
     ...epoch,
     batches,
