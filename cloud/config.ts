@@ -16,7 +16,10 @@ export const cloudSchema = z.strictObject({
     .describe('Receipts for one gateway are gathered for this long and sent in one message.'),
   rollUpDelay: duration
     .default(2_000)
-    .describe('Roll-ups are brought up to date this long after a change. Reports are right at any moment.'),
+    .describe(
+      'Roll-ups of hours and days that are over are brought up to date this long after a change, the others now and then. ' +
+        'Reports are right at any moment.',
+    ),
   maxQuarantineBytes: byteSize
     .default(64 * 1024 * 1024)
     .describe('Rejected batches are kept whole, up to this size together; the oldest make room, and are counted.'),

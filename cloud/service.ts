@@ -27,7 +27,7 @@ export class Service {
     const { database: path, maxQuarantineBytes, rollUpDelay: settleMs } = config;
     this.#log = log;
     this.store = openSqliteStore({ path, maxQuarantineBytes });
-    this.#keeper = new RollUpKeeper({ store: this.store, log, settleMs });
+    this.#keeper = new RollUpKeeper({ store: this.store, log, settleMs, now });
     this.#consolidator = new Consolidator({
       store: this.store,
       send: (topic, payload) => this.#consumer.send(topic, payload),

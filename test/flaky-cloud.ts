@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { Consolidator } from '../cloud/consolidate/consolidator.js';
 import { recompute } from '../cloud/store/gather.js';
 import { openSqliteStore } from '../cloud/store/sqlite-store.js';
-import type { Change, RollUp, Store } from '../cloud/store/store.js';
+import { type Change, LEVELS, type RollUp, type Store } from '../cloud/store/store.js';
 import { EdgetallyError } from '../shared/errors.js';
 import type { Dice } from './dice.js';
 import type { Message } from './model-gateway.js';
@@ -54,7 +54,8 @@ export class FlakyCloud {
   /** As the keeper of the roll-ups does, but what was computed may be put after later commits, or be lost. */
   async rollUp(dice: Dice): Promise<void> {
     const computed = await this.store.read(async (snapshot) => {
-      const dirty = await snapshot.oldestDirty(1 + dice.below(8));
+      const level = LEVELS[dice.below(LEVELS.length)]!;
+      const dirty = await snapshot.due(level, { staleSinceMs: Number.MAX_SAFE_INTEGER, limit: 1 + dice.below(8) });
       return Promise.all(dirty.map((stale) => recompute(snapshot, stale)));
     });
     if (dice.chance(0.5)) await this.store.putRollUps(computed);

@@ -210,7 +210,7 @@ test('roll-ups catch up in the background, also with what an earlier process lef
   await Promise.all(Array.from({ length: 40 }, (_, i) => consolidator.accept(delivery(i + 1, { c: i }, `gw${i % 7}`))));
   t.ok((await books(store)).dirty > 20);
   const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) });
-  const keeper = new RollUpKeeper({ store, log, settleMs: 1, sliceMs: 1 });
+  const keeper = new RollUpKeeper({ store, log, settleMs: 1, sliceMs: 1, now: Date.now });
   keeper.start();
   const caughtUp = async () => {
     while ((await books(store)).dirty > 0) await new Promise((resolve) => setTimeout(resolve, 2));

@@ -3,6 +3,10 @@
  * wait for more than a slice. Starts with what an earlier process left stale. Nothing depends on it but speed: a stale
  * roll-up is not read.
  *
+ * Hours and days that are over are computed soon after a change. Those that are still going on change with every window
+ * that closes, and computing an hour of minutes each minute reads every window thirty times: so they wait for REFRESH_MS,
+ * come after all others, and get a fifth of the time at most. The more there are, the staler they get.
+ *
  * A roll-up that cannot be computed or stored (a damaged window, counts beyond all sense) stays stale until it changes, and
  * does not hold up the others.
  */
@@ -10,19 +14,39 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EdgetallyError } from '../../shared/errors.js';
 import type { Log } from '../log.js';
 import { recompute } from '../store/gather.js';
-import { type DirtyRollUp, LEVELS, type Level, type RollUp, type RollUpKey, type RollUpStore } from '../store/store.js';
+import {
+  type DirtyRollUp,
+  LEVELS,
+  type RollUp,
+  type RollUpKey,
+  type RollUpStore,
+  type Snapshot,
+} from '../store/store.js';
 
 export interface RollUpKeeperOptions {
   readonly store: RollUpStore;
   readonly log: Log;
   /** After a change, wait for its company: a roll-up that changes ten times a second is computed once. */
   readonly settleMs: number;
+  readonly now: () => number;
   /** Work in one go. */
   readonly sliceMs?: number;
 }
 
 const MAX_IN_SLICE = 256;
 const AFTER_ERROR_MS = 5000;
+/** An hour that goes on is computed once in this time at most. */
+const REFRESH_MS = 60_000;
+/** Windows come for some time after their hour is over. */
+const STRAGGLING_MS = 90_000;
+/** Something may fall due by itself. */
+const IDLE_MS = 10_000;
+const SHARE_OF_TIME = { over: 1, goingOn: 4 };
+
+interface Due {
+  readonly kind: keyof typeof SHARE_OF_TIME;
+  readonly stale: readonly DirtyRollUp[];
+}
 
 export class RollUpKeeper {
   readonly #options: RollUpKeeperOptions;
@@ -31,6 +55,7 @@ export class RollUpKeeper {
   #wake: (() => void) | undefined;
   #changed = true;
   #recomputed = 0;
+  #latestMs = 0;
   /** Marks of those that cannot be kept up to date. */
   readonly #hopeless = new Map<string, number>();
 
@@ -66,9 +91,8 @@ export class RollUpKeeper {
       try {
         const startedMs = performance.now();
         const done = await this.#slice();
-        this.#recomputed += done;
-        if (done > 0) await rest(performance.now() - startedMs, signal);
-        else await this.#untilChanged();
+        if (done === undefined) await this.#untilChanged();
+        else await rest((performance.now() - startedMs) * SHARE_OF_TIME[done], signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#options.log.warn({ err: error }, 'roll-ups could not be computed; reports are right, and slower');
@@ -77,23 +101,42 @@ export class RollUpKeeper {
     }
   }
 
-  async #slice(): Promise<number> {
+  /** What kind of work was done; undefined where there was none. */
+  async #slice(): Promise<Due['kind'] | undefined> {
     const endMs = performance.now() + (this.#options.sliceMs ?? 20);
     this.#changed = false;
     const { store } = this.#options;
     const computed = await store.read(async (snapshot) => {
-      const oldest = await snapshot.oldestDirty(MAX_IN_SLICE + this.#hopeless.size);
+      const due = await this.#due(snapshot);
       const rollUps: RollUp[] = [];
-      let tried = 0;
-      for (const stale of finest(oldest.filter((one) => this.#hopeless.get(nameOf(one)) !== one.mark))) {
-        tried++;
+      for (const stale of due?.stale ?? []) {
         await this.#attempt(stale, async () => rollUps.push(await recompute(snapshot, stale)));
         if (performance.now() >= endMs || this.#stopping.signal.aborted) break;
       }
-      return { rollUps, tried };
+      return { rollUps, kind: due?.kind };
     });
     await this.#put(computed.rollUps);
-    return computed.tried;
+    this.#recomputed += computed.rollUps.length;
+    return computed.kind;
+  }
+
+  /** Of the finest level that has any. */
+  async #due(snapshot: Snapshot): Promise<Due | undefined> {
+    const nowMs = this.#options.now();
+    const wentBack = nowMs < this.#latestMs; // the clock was set: what it said before means nothing now
+    this.#latestMs = Math.max(nowMs, this.#latestMs);
+    const before = (ms: number) => (wentBack ? Number.MAX_SAFE_INTEGER : nowMs - ms);
+    const limit = MAX_IN_SLICE + this.#hopeless.size;
+    const over = { staleSinceMs: before(this.#options.settleMs), overByMs: before(STRAGGLING_MS), limit };
+    const goingOn = { staleSinceMs: before(REFRESH_MS), limit };
+    for (const [kind, query] of [['over', over] as const, ['goingOn', goingOn] as const]) {
+      for (const level of LEVELS) {
+        const due = await snapshot.due(level, query);
+        const stale = due.filter((one) => this.#hopeless.get(nameOf(one)) !== one.mark);
+        if (stale.length > 0) return { kind, stale };
+      }
+    }
+    return undefined;
   }
 
   async #put(rollUps: readonly RollUp[]): Promise<void> {
@@ -126,22 +169,13 @@ export class RollUpKeeper {
 
   async #untilChanged(): Promise<void> {
     if (!this.#changed && !this.#stopping.signal.aborted) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      const woken = new AbortController();
+      this.#wake = () => woken.abort();
+      await rest(IDLE_MS, woken.signal);
       this.#wake = undefined;
     }
     await rest(this.#options.settleMs, this.#stopping.signal);
   }
-}
-
-/**
- * Those of the finest level among the oldest. What they are made of is up to date, or it would be among the oldest too; and
- * the coarser ones are better computed from these, once they are put.
- */
-function finest(oldest: readonly DirtyRollUp[]): readonly DirtyRollUp[] {
-  const first = LEVELS.find((level) => oldest.some((stale) => isOf(stale, level)));
-  return first === undefined ? [] : oldest.filter((stale) => isOf(stale, first));
 }
 
 function nameOf({ scope, resolution, subject, startMs }: RollUpKey): string {
@@ -150,10 +184,6 @@ function nameOf({ scope, resolution, subject, startMs }: RollUpKey): string {
 
 function isPassing(error: unknown): boolean {
   return error instanceof EdgetallyError && error.retryable;
-}
-
-function isOf(rollUp: DirtyRollUp, { scope, resolution }: Level): boolean {
-  return rollUp.scope === scope && rollUp.resolution === resolution;
 }
 
 /** Ends early, and without an error, when stopped. */

@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { type MetricSummary, mergeAll, statisticsOf } from '../../shared/summary.js';
 import { gather, recompute } from './gather.js';
 import { NOON } from './samples.js';
-import { DAY_MS, type Level, type Portion, type Snapshot, type Store, type Where } from './store.js';
+import { DAY_MS, LEVELS, type Level, type Portion, type Snapshot, type Store, type Where } from './store.js';
 
 export type ConformanceCases = Readonly<Record<string, (t: Test, database: ConformanceDatabase) => Promise<void>>>;
 
@@ -41,9 +41,11 @@ export async function total(snapshot: Snapshot, level: Level | 'windows', where:
 
 /** Recomputes every dirty roll-up, as the keeper of roll-ups does. */
 export async function recomputeAll(store: Store): Promise<void> {
-  const rollUps = await store.read(async (snapshot) => {
-    const dirty = await snapshot.oldestDirty(100_000);
-    return Promise.all(dirty.map((stale) => recompute(snapshot, stale)));
-  });
-  await store.putRollUps(rollUps);
+  for (const level of LEVELS) {
+    const rollUps = await store.read(async (snapshot) => {
+      const stale = await snapshot.due(level, { staleSinceMs: Number.MAX_SAFE_INTEGER, limit: 100_000 });
+      return Promise.all(stale.map((one) => recompute(snapshot, one)));
+    });
+    await store.putRollUps(rollUps);
+  }
 }

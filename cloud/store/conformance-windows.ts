@@ -2,7 +2,7 @@
 import { type ConformanceCases, collect, DAY, recomputeAll, total, WHOLE_DAY } from './conformance-tools.js';
 import { recompute } from './gather.js';
 import { batchOf, EPOCH_B, NOON, windowsOf } from './samples.js';
-import { DAY_MS, HOUR_MS, LEVELS } from './store.js';
+import { DAY_MS, type DueQuery, HOUR_MS, LEVELS, type Level } from './store.js';
 
 export const WINDOW_CASES: ConformanceCases = {
   'the highest revision wins, in any order, and an equal one changes nothing': async (t, { store }) => {
@@ -114,7 +114,8 @@ export const WINDOW_CASES: ConformanceCases = {
     const put = (revision: number, value: number) =>
       store.commit([batchOf(windowsOf([{ timeMs: NOON, values: { c: value } }], 60_000, revision))]);
     await put(1, 1);
-    const early = await store.read(async (snapshot) => recompute(snapshot, (await snapshot.oldestDirty(1))[0]!));
+    const [stale] = await store.read((snapshot) => snapshot.due(LEVELS[0], { staleSinceMs: NOON, limit: 1 }));
+    const early = await store.read((snapshot) => recompute(snapshot, stale!));
     await put(2, 2);
     await store.putRollUps([early]);
     t.equal((await store.read((snapshot) => snapshot.dirty(LEVELS[0], WHOLE_DAY, {}))).length, 1);
@@ -124,18 +125,33 @@ export const WINDOW_CASES: ConformanceCases = {
     t.match(await store.read((snapshot) => total(snapshot, LEVELS[0])), /"sum":2/, 'an older one comes too late');
   },
 
-  'the stalest come first, and what they are made of before them': async (t, { store }) => {
-    const change = (hour: number, part: number) =>
-      store.commit([batchOf(windowsOf([{ timeMs: DAY + hour * HOUR_MS, values: { c: 1 } }], 60_000, 1, part))]);
-    for (const hour of [3, 1, 2]) await change(hour, 0);
-    await change(3, 1);
-    const stale = await store.read((snapshot) => snapshot.oldestDirty(100));
-    const name = { device: 'D', group: 'G', all: 'A' };
-    const text = stale.map(({ scope, resolution, startMs }) =>
-      resolution === 'day' ? name[scope] : `${name[scope].toLowerCase()}${(startMs - DAY) / HOUR_MS}`,
+  'what is due: out of date for long enough, and over or not': async (t, { store }) => {
+    const change = (hour: number, part: number, receivedMs: number) => {
+      const windows = windowsOf([{ timeMs: DAY + hour * HOUR_MS, values: { c: 1 } }], 60_000, 1, part);
+      return store.commit([batchOf(windows, { receivedMs })]);
+    };
+    const due = async (level: Level, query: DueQuery) => {
+      const stale = await store.read((snapshot) => snapshot.due(level, query));
+      return stale.map(({ startMs }) => (startMs - DAY) / HOUR_MS).join(' ');
+    };
+    for (const [i, hour] of [3, 1, 2].entries()) await change(hour, 0, 100 + i);
+    await change(3, 1, 200);
+    const hours = LEVELS[0];
+    const long = { staleSinceMs: 1000, limit: 100 };
+    t.equal(
+      await due(hours, long),
+      '3 1 2',
+      'the one that is stale for longest first; a further change does not matter',
     );
-    t.equal(text.join(' '), 'd1 g1 a1 d2 g2 a2 d3 D g3 G a3 A');
-    t.same(await store.read((snapshot) => snapshot.oldestDirty(2)), stale.slice(0, 2));
+    t.equal(await due(hours, { ...long, limit: 2 }), '3 1');
+    t.equal(await due(hours, { ...long, staleSinceMs: 101 }), '3 1');
+    t.equal(await due(hours, { ...long, overByMs: DAY + 3 * HOUR_MS }), '1 2', 'those that are over, in their order');
+    t.equal(await due(LEVELS[1], { ...long, overByMs: DAY + 3 * HOUR_MS }), '', 'the day is not over');
+    t.equal(await due(LEVELS[1], long), '0');
+    await recomputeAll(store);
+    await change(3, 2, 300);
+    t.equal(await due(hours, { ...long, staleSinceMs: 299 }), '', 'a change after it was computed begins anew');
+    t.equal(await due(hours, { ...long, staleSinceMs: 300 }), '3');
   },
 
   'roll-ups of a few subjects are found among many': async (t, { store }) => {

@@ -10,7 +10,7 @@ import { addSequence, NO_SEQUENCES, type SequenceSet } from './sequences.js';
 import { encodeSummary } from './sqlite-blob.js';
 import { EVERYTHING_ID, type SqliteDictionary } from './sqlite-dictionary.js';
 import type { Db } from './sqlite-schema.js';
-import { levelNumber } from './sqlite-snapshot.js';
+import { levelNumber } from './sqlite-stale.js';
 import {
   type Applied,
   type BatchChange,
@@ -46,7 +46,7 @@ export class SqliteChanges {
   apply(changes: readonly Change[]): Applied[] {
     this.#stale.clear();
     const applied = changes.map((change) => this.#apply(change));
-    this.#markStale();
+    this.#markStale(changes.reduce((latest, { receivedMs }) => Math.max(latest, receivedMs), 0));
     return applied;
   }
 
@@ -140,7 +140,7 @@ export class SqliteChanges {
     this.#stale.set(`${device}/${startMs}/${lengthMs}`, { device, startMs, lengthMs });
   }
 
-  #markStale(): void {
+  #markStale(nowMs: number): void {
     if (this.#stale.size === 0) return;
     this.#statements.count.run('mark', 1);
     const mark = this.#statements.counter.get('mark') as number;
@@ -158,7 +158,7 @@ export class SqliteChanges {
         const key = row.join('/');
         if (done.has(key)) continue;
         done.add(key);
-        this.#statements.putDirty.run(...row, mark);
+        this.#statements.putDirty.run(...row, mark, nowMs);
       }
     }
   }
@@ -223,7 +223,7 @@ function prepare(db: Db) {
     ),
     counter: db.prepare('SELECT value FROM counters WHERE name = ?').pluck(),
     putDirty: db.prepare(
-      `INSERT INTO dirty (level, start_ms, subject, mark) VALUES (?, ?, ?, ?)
+      `INSERT INTO dirty (level, start_ms, subject, mark, since_ms) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET mark = excluded.mark`,
     ),
   };

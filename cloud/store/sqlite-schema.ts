@@ -57,9 +57,9 @@ const SCHEMA = `
   ) WITHOUT ROWID;
   CREATE TABLE dirty (
     level INTEGER NOT NULL, start_ms INTEGER NOT NULL, subject INTEGER NOT NULL, mark INTEGER NOT NULL,
-    PRIMARY KEY (level, start_ms, subject)
+    since_ms INTEGER NOT NULL, PRIMARY KEY (level, start_ms, subject)
   ) WITHOUT ROWID;
-  CREATE INDEX oldest_dirty ON dirty (mark, level);
+  CREATE INDEX longest_dirty ON dirty (level, since_ms);
   CREATE TABLE ledger (
     day_ms INTEGER NOT NULL, device INTEGER NOT NULL, epoch INTEGER NOT NULL, readings INTEGER NOT NULL,
     told_ms INTEGER NOT NULL, PRIMARY KEY (day_ms, device, epoch)

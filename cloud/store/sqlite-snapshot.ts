@@ -3,9 +3,11 @@ import { decodeSummary, ROLL_UP_SPAN_MS } from './sqlite-blob.js';
 import { SqliteBooks } from './sqlite-books.js';
 import type { SqliteDictionary } from './sqlite-dictionary.js';
 import type { Db } from './sqlite-schema.js';
+import { levelNumber, SqliteStale } from './sqlite-stale.js';
 import {
   type DayTally,
   type DirtyRollUp,
+  type DueQuery,
   type GatewayRow,
   LEVELS,
   type Level,
@@ -26,11 +28,6 @@ const PAGE_ROWS = 500;
 const FEW_SUBJECTS = 16;
 const ALL_DAYS = LEVELS.length - 1;
 
-/** The number of a level in the tables. */
-export function levelNumber(level: Level): number {
-  return LEVELS.findIndex(({ scope, resolution }) => scope === level.scope && resolution === level.resolution);
-}
-
 interface RollUpRow {
   readonly start: number;
   readonly subject: number;
@@ -46,22 +43,18 @@ interface WindowRow {
   readonly summary: Uint8Array;
 }
 
-interface DirtyRow {
-  readonly start: number;
-  readonly subject: number;
-  readonly mark: number;
-}
-
 export class SqliteSnapshot implements Snapshot {
   readonly #db: Db;
   readonly #dictionary: SqliteDictionary;
   readonly #books: SqliteBooks;
+  readonly #stale: SqliteStale;
   readonly #statements: ReturnType<typeof prepare>;
 
   constructor(db: Db, dictionary: SqliteDictionary) {
     this.#db = db;
     this.#dictionary = dictionary;
     this.#books = new SqliteBooks(db, dictionary);
+    this.#stale = new SqliteStale(db, dictionary);
     this.#statements = prepare(db);
   }
 
@@ -119,15 +112,11 @@ export class SqliteSnapshot implements Snapshot {
   }
 
   async dirty(level: Level, span: Span, where: Where): Promise<readonly DirtyRollUp[]> {
-    const rows = this.#statements.dirty.all(levelNumber(level), span.fromMs, span.toMs) as DirtyRow[];
-    const ids = rows.length === 0 ? undefined : this.#dictionary.idsWhere(level.scope, where);
-    const found = ids === undefined ? rows : rows.filter((row) => ids.has(row.subject));
-    return found.map((row) => this.#dirty(level, row));
+    return this.#stale.dirty(level, span, where);
   }
 
-  async oldestDirty(limit: number): Promise<readonly DirtyRollUp[]> {
-    const rows = this.#statements.oldestDirty.all(limit) as (DirtyRow & { level: number })[];
-    return rows.map((row) => this.#dirty(LEVELS[row.level]!, row));
+  async due(level: Level, query: DueQuery): Promise<readonly DirtyRollUp[]> {
+    return this.#stale.due(level, query);
   }
 
   async counted(dayMs: number, where: Where): Promise<number> {
@@ -175,10 +164,6 @@ export class SqliteSnapshot implements Snapshot {
     };
   }
 
-  #dirty(level: Level, { start, subject, mark }: DirtyRow): DirtyRollUp {
-    return { ...level, subject: this.#dictionary.subject(level.scope, subject), startMs: start, mark };
-  }
-
   begin(): void {
     this.#db.exec('BEGIN');
     this.#dictionary.refresh();
@@ -217,12 +202,6 @@ function prepare(db: Db) {
     nextRollUp: db.prepare(
       `SELECT start_ms AS start, subject FROM rollups WHERE level = ? AND (start_ms, subject) > (?, ?)
        ORDER BY start_ms, subject LIMIT 1`,
-    ),
-    dirty: db.prepare(
-      'SELECT start_ms AS start, subject, mark FROM dirty WHERE level = ? AND start_ms >= ? AND start_ms < ?',
-    ),
-    oldestDirty: db.prepare(
-      'SELECT level, start_ms AS start, subject, mark FROM dirty ORDER BY mark, level, start_ms, subject LIMIT ?',
     ),
   };
 }

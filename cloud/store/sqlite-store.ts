@@ -9,7 +9,8 @@ import { encodeSummary, ROLL_UP_SPAN_MS } from './sqlite-blob.js';
 import { SqliteChanges } from './sqlite-changes.js';
 import { SqliteDictionary } from './sqlite-dictionary.js';
 import { type Db, explain, lockForWriting, openForReading, openForWriting } from './sqlite-schema.js';
-import { levelNumber, SqliteSnapshot } from './sqlite-snapshot.js';
+import { SqliteSnapshot } from './sqlite-snapshot.js';
+import { levelNumber } from './sqlite-stale.js';
 import type { Applied, Change, RollUp, Snapshot, SnapshotStore, Store } from './store.js';
 
 export interface SqliteStoreOptions {

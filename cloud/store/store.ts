@@ -64,6 +64,15 @@ export interface DirtyRollUp extends RollUpKey {
   readonly mark: number;
 }
 
+/** Both times by the clock of the cloud side. */
+export interface DueQuery {
+  /** Out of date since then, or longer. A roll-up that is computed and changes again begins anew. */
+  readonly staleSinceMs: number;
+  /** Hours and days that were over by then; undefined for all. */
+  readonly overByMs?: number;
+  readonly limit: number;
+}
+
 /** Summaries of some windows of a subject, all of which start at `startMs` or within the roll-up that starts there. */
 export interface Portion {
   readonly subject: Subject;
@@ -100,11 +109,8 @@ export interface Snapshot {
   /** Only those that are up to date. */
   rollUps(level: Level, query: PortionQuery): AsyncIterable<readonly Portion[]>;
   dirty(level: Level, span: Span, where: Where): Promise<readonly DirtyRollUp[]>;
-  /**
-   * Those with the least marks, of any level; of equal marks the finer levels first. What such a roll-up is made of is up to
-   * date once all before it are: a change marks everything above it with the same mark.
-   */
-  oldestDirty(limit: number): Promise<readonly DirtyRollUp[]>;
+  /** Those of a level that are worth computing now. Finer levels first, or what a roll-up is made of is read twice. */
+  due(level: Level, query: DueQuery): Promise<readonly DirtyRollUp[]>;
   /** The sum of the ledger for one UTC day. */
   counted(dayMs: number, where: Where): Promise<number>;
   /**

@@ -131,13 +131,11 @@ export class CloudDay {
 }
 
 async function recomputeFinest(snapshot: Snapshot): Promise<RollUp[]> {
-  const stale = await snapshot.oldestDirty(256);
-  const isOf = (level: (typeof LEVELS)[number]) => (one: (typeof stale)[number]) =>
-    one.scope === level.scope && one.resolution === level.resolution;
-  const finest = LEVELS.find((level) => stale.some(isOf(level)));
   const computed: RollUp[] = [];
-  for (const one of finest === undefined ? [] : stale.filter(isOf(finest))) {
-    computed.push(await recompute(snapshot, one));
+  for (const level of LEVELS) {
+    const stale = await snapshot.due(level, { staleSinceMs: Number.MAX_SAFE_INTEGER, limit: 256 });
+    for (const one of stale) computed.push(await recompute(snapshot, one));
+    if (stale.length > 0) break;
   }
   return computed;
 }

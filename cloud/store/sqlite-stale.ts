@@ -1,0 +1,72 @@
+/** Reads which roll-ups are out of date, and which of them are worth computing now. */
+import type { SqliteDictionary } from './sqlite-dictionary.js';
+import type { Db } from './sqlite-schema.js';
+import { type DirtyRollUp, type DueQuery, LEVELS, type Level, lengthOf, type Span, type Where } from './store.js';
+
+/** Up to this many roll-ups are looked up one by one; above, the stretch is read and sifted. */
+const FEW = 64;
+
+interface Row {
+  readonly start: number;
+  readonly subject: number;
+  readonly mark: number;
+}
+
+/** The number of a level in the tables. */
+export function levelNumber(level: Level): number {
+  return LEVELS.findIndex(({ scope, resolution }) => scope === level.scope && resolution === level.resolution);
+}
+
+export class SqliteStale {
+  readonly #dictionary: SqliteDictionary;
+  readonly #statements: ReturnType<typeof prepare>;
+
+  constructor(db: Db, dictionary: SqliteDictionary) {
+    this.#dictionary = dictionary;
+    this.#statements = prepare(db);
+  }
+
+  dirty(level: Level, span: Span, where: Where): DirtyRollUp[] {
+    const ids = this.#dictionary.idsWhere(level.scope, where);
+    const starts = (span.toMs - span.fromMs) / lengthOf(level.resolution);
+    if (ids !== undefined && ids.size * starts <= FEW) return this.#lookUp(level, span, ids);
+    const rows = this.#statements.stretch.all(levelNumber(level), span.fromMs, span.toMs) as Row[];
+    return rows.filter(({ subject }) => ids?.has(subject) ?? true).map((row) => this.#rollUp(level, row));
+  }
+
+  due(level: Level, { staleSinceMs, overByMs, limit }: DueQuery): DirtyRollUp[] {
+    const number = levelNumber(level);
+    const rows =
+      overByMs === undefined
+        ? this.#statements.longest.all(number, staleSinceMs, limit)
+        : this.#statements.over.all(number, overByMs - lengthOf(level.resolution), staleSinceMs, limit);
+    return (rows as Row[]).map((row) => this.#rollUp(level, row));
+  }
+
+  #lookUp(level: Level, { fromMs, toMs }: Span, ids: Iterable<number>): DirtyRollUp[] {
+    const found: DirtyRollUp[] = [];
+    for (const id of ids) {
+      for (let start = fromMs; start < toMs; start += lengthOf(level.resolution)) {
+        const row = this.#statements.one.get(levelNumber(level), start, id) as Row | undefined;
+        if (row !== undefined) found.push(this.#rollUp(level, row));
+      }
+    }
+    return found;
+  }
+
+  #rollUp(level: Level, { start, subject, mark }: Row): DirtyRollUp {
+    return { ...level, subject: this.#dictionary.subject(level.scope, subject), startMs: start, mark };
+  }
+}
+
+function prepare(db: Db) {
+  const rows = 'SELECT start_ms AS start, subject, mark FROM dirty';
+  return {
+    stretch: db.prepare(`${rows} WHERE level = ? AND start_ms >= ? AND start_ms < ?`),
+    one: db.prepare(`${rows} WHERE level = ? AND start_ms = ? AND subject = ?`),
+    over: db.prepare(`${rows} WHERE level = ? AND start_ms <= ? AND since_ms <= ? ORDER BY start_ms, subject LIMIT ?`),
+    longest: db.prepare(
+      `${rows} INDEXED BY longest_dirty WHERE level = ? AND since_ms <= ? ORDER BY since_ms, start_ms, subject LIMIT ?`,
+    ),
+  };
+}
