@@ -9,6 +9,7 @@ import { BrokerSource } from './accept/broker.js';
 import { MqttSource } from './accept/mqtt-client.js';
 import { compileRoutes, routeSubscriptions } from './accept/routes.js';
 import { sumReasons } from './books.js';
+import { lossWindow } from './buffer/options.js';
 import { systemClock } from './clock.js';
 import type { AgentConfig } from './config.js';
 import { Pipeline } from './pipeline.js';
@@ -55,6 +56,8 @@ export class Agent {
   }
 
   async start(): Promise<void> {
+    const loss = lossWindow(this.#config.buffer);
+    if (loss !== undefined) this.#log.warn(loss);
     await this.pipeline.start(this.#sources, this.#push);
     this.#server = await serveStatus(socketPath(this.#config.data), () => this.status());
   }

@@ -10,6 +10,7 @@ import type { RouteOptions } from './accept/route-options.js';
 import { type MetricsPlan, planRoute, type TimePlan } from './accept/route-shapes.js';
 import { routeSubscriptions } from './accept/routes.js';
 import type { SourceOptions } from './accept/source-options.js';
+import { lossWindow } from './buffer/options.js';
 import { type AgentConfig, parseAgentConfig } from './config.js';
 
 export interface Checked {
@@ -29,12 +30,14 @@ export function checkConfig(file: string, yamlText: string, env: Environment): C
 
 function summaryOf(config: AgentConfig): string[] {
   const { accept, buffer, push } = config;
+  const loss = lossWindow(buffer);
   return [
     `gateway  ${config.gateway}, data in ${config.data}`,
     ...listOf('source', accept.sources.map(sourceLine), 'none: nothing will come in'),
     ...listOf('route', accept.routes.map(routeLine), 'none: every message will be rejected'),
     ...subscriptionLines(config),
     `buffer   at most ${formatByteSize(buffer.maxBytes)}, committed every ${formatDuration(buffer.commitInterval)}`,
+    ...(loss === undefined ? [] : [`         ${loss}`]),
     `uplink   ${push === undefined ? 'none: windows stay on this gateway' : push.url}`,
   ];
 }

@@ -79,6 +79,10 @@ t.test('check says what the file does', async (t) => {
   t.match(other.text, /^source {3}mqtt: client of mqtt:\/\/b$/m);
   t.match(other.text, /^topics {3}a\/\+$/m);
   t.match(checkConfig('x', 'gateway: g', {}).text, /source {3}none.*\nroute {4}none.*\n.*\nuplink {3}none/);
+  t.match(
+    checkConfig('x', 'gateway: g\nbuffer: { durability: relaxed, syncInterval: 5s }', {}).text,
+    /^ {9}durability is relaxed: a power cut loses up to 5s of acknowledged readings$/m,
+  );
 });
 
 t.test('check says all that is wrong, with its place', async (t) => {

@@ -205,6 +205,7 @@ export class Pipeline {
   /** What falls due with time: held readings, windows that close, resends, purging. Called some times a second. */
   work(): void {
     const nowMs = this.#context.clock.nowMs();
+    this.buffer.sync(this.#context.clock.monotonicMs());
     this.#releaseHeld(nowMs);
     if (this.#saving === undefined) {
       this.#saving = this.#save(() => this.#due(nowMs)).finally(() => {

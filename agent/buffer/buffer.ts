@@ -1,7 +1,8 @@
 /**
  * The buffer: everything the gateway must not forget, in one SQLite file.
  *
- * Contract. commit() returns only after the block is on disk (fsync), and throws with nothing stored. save() moves
+ * Contract. commit() returns only after the block is on disk (fsync; with relaxed durability sync() sees to that from time
+ * to time), and throws with nothing stored. attempted() is on disk in either mode when it returns. save() moves
  * windows from the journal to rows, with the books, in one transaction; a crash between the two loses nothing, because
  * recovery applies the blocks that a row does not hold yet. One process writes; all methods are synchronous and
  * ordered. Never frees a window without the receipt for its very revision.
@@ -17,6 +18,7 @@ import { Ballast } from './ballast.js';
 import { decodeBlock, encodeBlock } from './block-codec.js';
 import { Coarsener } from './coarsen.js';
 import { Dictionary } from './dictionary.js';
+import { Durability } from './durability.js';
 import { type ImportProgress, Imports } from './imports.js';
 import { Losses } from './losses.js';
 import type { BufferOptions } from './options.js';
@@ -62,6 +64,7 @@ export class EdgeBuffer {
   #sequence: number;
   #purgedUntilMs: number;
   readonly #db: Db;
+  readonly #durability: Durability;
   readonly #ballast: Ballast;
   readonly #coarsener: Coarsener;
   readonly #statements;
@@ -71,6 +74,7 @@ export class EdgeBuffer {
     const db = readOnly ? openReadOnly(path) : openDatabase(path, options.maxBytes);
     this.#db = db;
     try {
+      this.#durability = new Durability(db, options);
       this.#ballast = new Ballast(`${path}-ballast`);
       this.#coarsener = new Coarsener(db);
       this.#statements = prepareStatements(db);
@@ -147,7 +151,14 @@ export class EdgeBuffer {
 
   /** These revisions are about to leave; returns those that are still the newest. */
   attempted(refs: readonly WindowRef[]): WindowRef[] {
-    return this.#transaction(() => this.windows.attempted(refs));
+    return this.#transaction(() => this.windows.attempted(refs), true);
+  }
+
+  /** With relaxed durability: makes durable what was committed, when it is time. Called often. */
+  sync(monotonicMs: number): void {
+    if (!this.#durability.isDue(monotonicMs)) return;
+    this.#transaction(() => undefined, true);
+    this.#durability.synced(monotonicMs);
   }
 
   receipted(refs: readonly WindowRef[]): void {
@@ -269,9 +280,9 @@ export class EdgeBuffer {
     this.losses.saving(() => this.#transaction(work));
   }
 
-  #transaction<T>(work: () => T): T {
+  #transaction<T>(work: () => T, synced = false): T {
     try {
-      return this.#db.transaction(work)();
+      return this.#durability.transaction(work, synced);
     } catch (error) {
       const explained = explain(error, this.path);
       if (explained.isFull && this.#ballast.diskIsFull) this.#ballast.drop();

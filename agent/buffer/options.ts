@@ -1,6 +1,7 @@
 /** Options of the buffer: how often readings are made durable, how long and how much is kept. */
 import { z } from 'zod';
 import { byteSize, duration } from '../../shared/config.js';
+import { formatDuration } from '../../shared/config-fields.js';
 
 export const bufferSchema = z.strictObject({
   commitInterval: duration
@@ -9,6 +10,18 @@ export const bufferSchema = z.strictObject({
       'At most one commit (one fsync) in this time: readings that come within it are committed and acknowledged ' +
         'together. It is also the loss window of QoS 0 readings at a power cut.',
     ),
+  durability: z
+    .enum(['each-commit', 'relaxed'])
+    .default('each-commit')
+    .describe(
+      '`each-commit`: a reading is acknowledged after the fsync of its commit; a power cut loses no acknowledged reading. ' +
+        '`relaxed`: it is acknowledged after its commit and before the fsync, which comes every `syncInterval`; a power cut ' +
+        'loses the acknowledged readings of that time (a killed program loses none), and nothing is counted twice. For cards ' +
+        'and disks that cannot take an fsync each `commitInterval`.',
+    ),
+  syncInterval: duration
+    .default(10_000)
+    .describe('With `durability: relaxed`: acknowledged readings of this time, at most, are lost at a power cut.'),
   future: duration
     .default(300_000)
     .describe('A reading whose observation time is further ahead of the clock than this is held apart until then.'),
@@ -27,3 +40,9 @@ export const bufferSchema = z.strictObject({
 });
 
 export type BufferOptions = z.infer<typeof bufferSchema>;
+
+/** What a power cut may take of what was acknowledged, in words; undefined where that is nothing. */
+export function lossWindow({ durability, syncInterval }: BufferOptions): string | undefined {
+  if (durability === 'each-commit') return undefined;
+  return `durability is relaxed: a power cut loses up to ${formatDuration(syncInterval)} of acknowledged readings`;
+}
