@@ -10,7 +10,7 @@ import { MqttSource } from './accept/mqtt-client.js';
 import { compileRoutes, routeSubscriptions } from './accept/routes.js';
 import { sumReasons } from './books.js';
 import { lossWindow } from './buffer/options.js';
-import { systemClock } from './clock.js';
+import { systemClocks } from './clock.js';
 import type { AgentConfig } from './config.js';
 import { Pipeline } from './pipeline.js';
 import { Push, type StatusWord } from './push/push.js';
@@ -32,7 +32,8 @@ export class Agent {
   readonly #mode: AgentMode;
   readonly #config: AgentConfig;
   readonly #log: Logger;
-  readonly #startedMs = systemClock.nowMs();
+  readonly #clocks = systemClocks();
+  readonly #startedMs = this.#clocks.monotonicMs();
   readonly #sources: readonly Source[];
   readonly #push: Push | undefined;
   #server: Server | undefined;
@@ -47,7 +48,8 @@ export class Agent {
       options: config.buffer,
       databasePath: databasePath(config),
       decode: compileRoutes(config.accept.routes, config.accept.limits),
-      clock: systemClock,
+      clock: this.#clocks,
+      clockOptions: config.clock,
       log,
       readOnly: mode === 'inspect',
     });
@@ -81,9 +83,11 @@ export class Agent {
       running: this.#mode !== 'inspect',
       version: VERSION,
       epoch: buffer.epoch,
-      timeMs: systemClock.nowMs(),
-      startedMs: this.#mode === 'inspect' ? null : this.#startedMs,
+      timeMs: this.#clocks.nowMs(),
+      runningMs: this.#mode === 'inspect' ? null : this.#clocks.monotonicMs() - this.#startedMs,
+      clock: this.#mode === 'inspect' ? null : this.pipeline.time.state,
       books,
+      held: this.#held(books.held),
       refused,
       backlog: buffer.windows.backlogState(),
       openWindows,
@@ -100,6 +104,12 @@ export class Agent {
     };
   }
 
+  /** Why readings are held. */
+  #held(all: number): AgentStatus['held'] {
+    const undated = all === 0 ? 0 : this.pipeline.buffer.undated.count;
+    return { future: all - undated, undated };
+  }
+
   #makePush(options: NonNullable<AgentConfig['push']>): Push {
     const { buffer } = this.pipeline;
     return new Push({
@@ -114,10 +124,10 @@ export class Agent {
         attempted: (refs) => buffer.attempted(refs),
         receipted: (refs) => buffer.receipted(refs),
       },
-      clock: systemClock,
+      clock: { nowMs: this.#clocks.nowMs, steadyMs: () => this.pipeline.time.now().steadyMs },
       log: this.#log,
       status: (state) => this.#statusMessage(state),
-      ...uplinkTls(options, options.clientId ?? this.#config.gateway, systemClock, this.#log),
+      ...uplinkTls(options, options.clientId ?? this.#config.gateway, this.#clocks, this.#log),
     });
   }
 
@@ -129,7 +139,7 @@ export class Agent {
       ...(state === 'stopped' ? { final: true } : {}),
       epoch: buffer.epoch,
       version: VERSION,
-      sentMs: systemClock.nowMs(),
+      sentMs: Math.max(0, this.#clocks.nowMs()),
       backlog: buffer.windows.backlogState(),
       open: this.pipeline.unsavedState(),
       readings: { in: all, counted, duplicate, rejected: sumReasons(books.rejected), held },
@@ -145,7 +155,7 @@ export class Agent {
         gateway: this.#config.gateway,
         number: index + 1,
         filters: routeSubscriptions(routes),
-        clock: systemClock,
+        clock: this.#clocks,
         log: this.#log,
       };
       return options.type === 'broker' ? new BrokerSource(options, context) : new MqttSource(options, context);

@@ -2,7 +2,9 @@
 import type { LossKind } from '../shared/loss.js';
 import { utcDayMs } from '../shared/window.js';
 import type { Block, BlockReading, Loss, Shape } from './block.js';
+import { dated } from './dating.js';
 import type { Decoded, Message, Reading, Reject } from './reading.js';
+import type { Now } from './time-keeper.js';
 
 /** The buffer's dictionary, as far as it is needed here. */
 export interface Ids {
@@ -19,7 +21,10 @@ export interface Sample extends Omit<Reject, 'of'> {
 
 export interface Gathered {
   readonly block: Block;
+  /** From the future. */
   readonly held: readonly BlockReading[];
+  /** Without a time of their own, and nobody knows the time. */
+  readonly undated: readonly BlockReading[];
   readonly samples: readonly Sample[];
   readonly waiting: readonly ((error?: Error) => void)[];
 }
@@ -38,6 +43,7 @@ export class BlockBuilder {
   readonly #shapesOf = new WeakMap<readonly string[], Shape>();
   #readings: BlockReading[] = [];
   #held: BlockReading[] = [];
+  #undated: BlockReading[] = [];
   #samples: Sample[] = [];
   #waiting: ((error?: Error) => void)[] = [];
   #in = 0;
@@ -58,26 +64,30 @@ export class BlockBuilder {
   }
 
   /** A message, decoded; `done` is told once it is on disk. */
-  add(message: Message, decoded: Decoded, nowMs: number, done: (error?: Error) => void): void {
+  add(message: Message, decoded: Decoded, now: Now, done: (error?: Error) => void): void {
     this.#in += decoded.readings.length + decoded.rejects.length;
-    const bound = (nowMs + this.#futureMs) * 1000;
-    for (const reading of decoded.readings) {
-      if (reading.timeUs <= bound) this.#readings.push(this.#blockReading(reading));
-      else {
-        const held = this.#blockReading(reading);
-        this.#held.push(held);
-        this.#lose('held', 'future', nowMs, held.device);
-      }
-    }
-    for (const reject of decoded.rejects) this.#reject('rejected', reject, message, nowMs);
-    for (const reject of decoded.valueRejects) this.#reject('values', reject, message, nowMs);
+    const latestUs = (now.latestMs + this.#futureMs) * 1000;
+    for (const reading of decoded.readings) this.#sort(this.#blockReading(reading), latestUs, now);
+    for (const reject of decoded.rejects) this.#reject('rejected', reject, message, now.wallMs);
+    for (const reject of decoded.valueRejects) this.#reject('values', reject, message, now.wallMs);
     this.#waiting.push(done);
   }
 
-  /** A held reading whose time has come. It was tallied when it came in. */
-  release(reading: BlockReading, nowMs: number): void {
+  /** A held reading that counts now. It was tallied when it came in. */
+  release(reading: BlockReading, nowMs: number, isEstimate = false): void {
     this.#readings.push(reading);
-    this.#lose('released', 'due', nowMs, reading.device);
+    this.#lose('released', reading.shape.undated === true ? 'dated' : 'due', nowMs, reading.device);
+    if (isEstimate) this.#lose('estimated', 'restarted', nowMs, reading.device);
+  }
+
+  #sort(reading: BlockReading, latestUs: number, now: Now): void {
+    const undated = reading.shape.undated === true;
+    if (undated && now.offsetMs !== undefined) this.#readings.push(dated(reading, now.offsetMs));
+    else if (!undated && reading.timeUs <= latestUs) this.#readings.push(reading);
+    else {
+      (undated ? this.#undated : this.#held).push(reading);
+      this.#lose('held', undated ? 'undated' : 'future', now.wallMs, reading.device);
+    }
   }
 
   /** What a block that could not be stored held is lost, unless its senders send it again: the next block says so. */
@@ -92,11 +102,13 @@ export class BlockBuilder {
     const gathered: Gathered = {
       block: { readings: this.#readings, tally: { in: this.#in, atMs: nowMs, losses: [...this.#losses.values()] } },
       held: this.#held,
+      undated: this.#undated,
       samples: this.#samples,
       waiting: this.#waiting,
     };
     this.#readings = [];
     this.#held = [];
+    this.#undated = [];
     this.#samples = [];
     this.#waiting = [];
     this.#in = 0;
@@ -120,16 +132,17 @@ export class BlockBuilder {
     if (
       known?.windowMs === reading.windowMs &&
       known.lane === reading.lane &&
+      known.undated === (reading.undated ?? false) &&
       known.latenessMs === reading.latenessMs
     ) {
       return known;
     }
-    const { windowMs, latenessMs, lane, metrics } = reading;
-    const key = `${windowMs}/${latenessMs}/${lane}\u0000${metrics.join('\u0000')}`;
+    const { windowMs, latenessMs, lane, undated = false, metrics } = reading;
+    const key = `${windowMs}/${latenessMs}/${undated}/${lane}\u0000${metrics.join('\u0000')}`;
     let shape = this.#shapes.get(key);
     if (shape === undefined) {
       if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();
-      shape = { windowMs, latenessMs, lane, metrics: metrics.map((name) => this.#ids.metric(name)) };
+      shape = { windowMs, latenessMs, lane, undated, metrics: metrics.map((name) => this.#ids.metric(name)) };
       this.#shapes.set(key, shape);
     }
     this.#shapesOf.set(metrics, shape);
@@ -150,7 +163,7 @@ export class BlockBuilder {
   }
 
   #reject(kind: 'rejected' | 'values', reject: Reject, message: Message, nowMs: number): void {
-    this.#lose(kind, reject.reason, Math.floor(message.arrivalUs / 1000), this.#deviceOf(reject));
+    this.#lose(kind, reject.reason, nowMs, this.#deviceOf(reject));
     const sampled = this.#samples.filter((sample) => sample.reason === reject.reason).length;
     if (sampled >= SAMPLES_PER_REASON) return;
     const { topic, payload } = message;

@@ -13,12 +13,15 @@ export interface Shape {
   readonly metrics: readonly number[];
   /** '' or, for messages that carry one named metric, its name: see `Reading.lane`. */
   readonly lane: string;
+  /** Their time is the one at which they came: no two are the same reading, unless they have the same record id. */
+  readonly undated?: boolean;
 }
 
 export interface BlockReading {
   /** Dictionary id of (group, device). */
   readonly device: number;
   readonly shape: Shape;
+  /** µs since 1970 UTC; of an undated reading that is held, µs by the monotonic clock. */
   readonly timeUs: number;
   readonly recordId: string | undefined;
   readonly values: readonly number[];

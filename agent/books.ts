@@ -12,8 +12,10 @@ export const booksSchema = z.object({
   in: z.number().int().nonnegative(),
   counted: z.number().int().nonnegative(),
   duplicate: z.number().int().nonnegative(),
-  /** Held apart now, because they are from the future. */
+  /** Held apart now, because they are from the future or nobody knows the time yet. */
   held: z.number().int().nonnegative(),
+  /** Of those counted: readings that brought no time, of a boot that ended before its clock was set. */
+  estimated: z.number().int().nonnegative().default(0),
   rejected: reasonsSchema,
   /** Single metrics left out of readings that otherwise count. */
   values: reasonsSchema,
@@ -24,7 +26,7 @@ export const booksSchema = z.object({
 export type Books = z.infer<typeof booksSchema>;
 
 export function emptyBooks(): Books {
-  return { in: 0, counted: 0, duplicate: 0, held: 0, rejected: {}, values: {}, coarsened: {} };
+  return { in: 0, counted: 0, duplicate: 0, held: 0, estimated: 0, rejected: {}, values: {}, coarsened: {} };
 }
 
 /** Adds what one block brought, in place. */
@@ -36,6 +38,7 @@ export function enter(books: Books, tally: Tally, applied: { counted: number; du
     if (kind === 'rejected' || kind === 'values') addReasons(books[kind], { [reason]: count });
     else if (kind === 'held') books.held += count;
     else if (kind === 'released') books.held -= count;
+    else if (kind === 'estimated') books.estimated += count;
   }
 }
 

@@ -7,6 +7,7 @@ import { mergeAll, type Observation, statisticsOf, summarize } from '../shared/s
 import { imbalance } from './books.js';
 import { Ballast } from './buffer/ballast.js';
 import { bufferSchema } from './buffer/options.js';
+import { ALWAYS, clocksOf } from './clock-testing.js';
 import { Pipeline } from './pipeline.js';
 import type { Decoded, Message } from './reading.js';
 import type { BacklogWindow } from './stored-window.js';
@@ -27,7 +28,8 @@ function open(t: Test, maxBytes: number, now: { ms: number }): Pipeline {
     options: bufferSchema.parse({ commitInterval: 0, maxBytes }),
     databasePath: join(t.testdir(), 'edgetally.db'),
     decode,
-    clock: { nowMs: () => now.ms, monotonicMs: () => performance.now() },
+    clock: clocksOf(now),
+    clockOptions: ALWAYS,
     log: pino({ level: 'silent' }),
   });
   t.teardown(() => pipeline.stop());

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import t from 'tap';
 import type { ImportProgress } from './buffer/imports.js';
 import { checkConfig } from './check.js';
+import { clocksOf } from './clock-testing.js';
 import { agentReference, agentSchema, loadAgentConfig, parseAgentConfig } from './config.js';
 import { formatImportReport, type ImportTarget, importFile } from './import.js';
 
@@ -149,7 +150,7 @@ t.test('import goes on where it was, and knows a file that is in', async (t) => 
       file: name,
       stdin: Readable.from([Buffer.from('device,time,temp\nd,1,1\n')]),
       target,
-      nowMs: 1,
+      clock: clocksOf({ ms: 1 }),
     });
   await t.rejects(run(), { message: 'disk full' });
   const [first] = store.values();

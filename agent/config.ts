@@ -12,6 +12,7 @@ import { GATEWAY_NAME } from '../shared/topics.js';
 import { limitsSchema, routesSchema } from './accept/route-options.js';
 import { sourceSchema } from './accept/source-options.js';
 import { bufferSchema } from './buffer/options.js';
+import { clockSchema } from './clock-options.js';
 import { pushSchema } from './push/options.js';
 
 const acceptSchema = z.strictObject({
@@ -41,6 +42,9 @@ export const agentSchema = z.strictObject({
     .enum(['trace', 'debug', 'info', 'warn', 'error'])
     .default('info')
     .describe('Least serious messages to log.'),
+  clock: clockSchema
+    .prefault({})
+    .describe('The clock of this machine, which may be wrong after a start: then readings without a time wait for it.'),
   accept: acceptSchema.prefault({}).describe('The first stage: from messages to readings.'),
   buffer: bufferSchema
     .prefault({})

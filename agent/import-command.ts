@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
 import { Agent } from './agent.js';
-import { systemClock } from './clock.js';
+import { type Clock, systemClocks } from './clock.js';
 import type { AgentConfig } from './config.js';
 import { formatImportReport, importFile } from './import.js';
 import { askStatus, socketPath } from './status.js';
@@ -22,6 +22,7 @@ export async function runImport(config: AgentConfig, file: string, routeName: st
   const log = pino({ level: 'warn', base: null }, pino.destination(2));
   const { push: uplink, ...withoutPush } = config;
   const agent = new Agent(push && uplink !== undefined ? { ...withoutPush, push: uplink } : withoutPush, log, 'import');
+  const clock = systemClocks();
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
@@ -33,9 +34,9 @@ export async function runImport(config: AgentConfig, file: string, routeName: st
       routeName,
       file,
       stdin: process.stdin,
-      nowMs: systemClock.nowMs(),
+      clock,
       signal: stop.signal,
-      onProgress: progressBar(file),
+      onProgress: progressBar(file, clock),
       target: {
         find: (fingerprint) => pipeline.buffer.imports.find(fingerprint),
         accept: (message, decoded, progress) => pipeline.acceptImport(message, decoded, progress),
@@ -67,11 +68,11 @@ async function pushed(agent: Agent, signal: AbortSignal): Promise<void> {
   console.log(`${total} windows pushed, all with their receipt`);
 }
 
-function progressBar(file: string): (progress: { position: number; rows: number }) => void {
+function progressBar(file: string, clock: Clock): (progress: { position: number; rows: number }) => void {
   const bytes = file === '-' ? undefined : statSync(file, { throwIfNoEntry: false })?.size;
-  let drawnMs = 0;
+  let drawnMs = Number.NEGATIVE_INFINITY;
   return ({ position, rows }) => {
-    const nowMs = systemClock.nowMs();
+    const nowMs = clock.monotonicMs();
     if (nowMs - drawnMs < REDRAW_MS) return;
     drawnMs = nowMs;
     const share = bytes === undefined || bytes === 0 ? undefined : position / bytes;

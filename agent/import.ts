@@ -11,6 +11,7 @@ import { type CsvProgress, importCsv } from './accept/import-csv.js';
 import type { RouteOptions } from './accept/route-options.js';
 import { planRoute } from './accept/route-shapes.js';
 import type { ImportProgress } from './buffer/imports.js';
+import type { Clock } from './clock.js';
 import type { AgentConfig } from './config.js';
 import type { Decoded, Message } from './reading.js';
 
@@ -28,7 +29,7 @@ export interface ImportJob {
   readonly file: string;
   readonly stdin: Readable;
   readonly target: ImportTarget;
-  readonly nowMs: number;
+  readonly clock: Clock;
   readonly onProgress?: (progress: CsvProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -46,7 +47,7 @@ export interface ImportReport {
 const EXAMPLES = 5;
 
 export async function importFile(job: ImportJob): Promise<ImportReport> {
-  const { config, file, target, nowMs, onProgress, signal } = job;
+  const { config, file, target, clock, onProgress, signal } = job;
   const route = findRoute(config.accept.routes, job.routeName);
   const fingerprint = await fingerprintOf(job);
   const from = target.find(fingerprint);
@@ -57,7 +58,7 @@ export async function importFile(job: ImportJob): Promise<ImportReport> {
     route,
     limits: config.accept.limits,
     from,
-    arrivalUs: nowMs * 1000,
+    arrivalUs: Math.round(clock.monotonicMs() * 1000),
     onProgress,
     signal,
     accept: async ({ message, decoded, progress }) => {
@@ -112,9 +113,9 @@ async function* readable(file: string, stream: AsyncIterable<Uint8Array>): Async
   }
 }
 
-async function fingerprintOf({ file, stdin, routeName, nowMs, signal }: ImportJob): Promise<string> {
+async function fingerprintOf({ file, stdin, routeName, clock, signal }: ImportJob): Promise<string> {
   const hash = createHash('sha256').update(`${routeName}\0`);
-  if (file === '-') hash.update(`standard input ${nowMs} ${process.pid}`);
+  if (file === '-') hash.update(`standard input ${clock.nowMs()} ${process.pid}`);
   else for await (const chunk of open(file, stdin, signal)) hash.update(chunk);
   return hash.digest('hex');
 }

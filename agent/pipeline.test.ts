@@ -5,6 +5,7 @@ import t from 'tap';
 import { type Observation, summarize } from '../shared/summary.js';
 import { imbalance } from './books.js';
 import { bufferSchema } from './buffer/options.js';
+import { ALWAYS, clocksOf } from './clock-testing.js';
 import { Pipeline } from './pipeline.js';
 import type { Decoded, Message } from './reading.js';
 
@@ -34,7 +35,8 @@ function open(path: string, now: { ms: number }, over: Record<string, unknown> =
     options,
     databasePath: path,
     decode,
-    clock: { nowMs: () => now.ms, monotonicMs: () => performance.now() },
+    clock: clocksOf(now),
+    clockOptions: ALWAYS,
     log,
   });
 }

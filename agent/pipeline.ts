@@ -18,15 +18,19 @@ import type { Interval } from './buffer/coarsen.js';
 import type { ImportProgress } from './buffer/imports.js';
 import type { BufferOptions } from './buffer/options.js';
 import type { Clocks } from './clock.js';
+import type { ClockOptions } from './clock-options.js';
 import { CommitTiming } from './commit-timing.js';
 import type { Push } from './push/push.js';
 import type { Accept, Decoded, Message, Source } from './reading.js';
+import { Releases } from './releases.js';
+import { type Now, TimeKeeper } from './time-keeper.js';
 
 export interface PipelineContext {
   readonly options: BufferOptions;
   readonly databasePath: string;
   readonly decode: (message: Message) => Decoded;
   readonly clock: Clocks;
+  readonly clockOptions: ClockOptions;
   readonly log: Logger;
   /** Only to look at what a stopped agent left. */
   readonly readOnly?: boolean;
@@ -48,25 +52,28 @@ const MAX_OPEN_WINDOWS = 100_000;
 export class Pipeline {
   readonly buffer: EdgeBuffer;
   readonly books: Books;
+  readonly time: TimeKeeper;
   /** Readings and messages that could not be committed, and were not acknowledged. */
   refused = 0;
   readonly #context: PipelineContext;
   readonly #aggregator: Aggregator;
   readonly #builder: BlockBuilder;
+  readonly #releases: Releases;
   readonly #timing: CommitTiming;
-  #released: number[] = [];
   #progress: ImportProgress | undefined;
   #push: Push | undefined;
   #sources: readonly Source[] = [];
   #timer: NodeJS.Timeout | undefined;
   #saving: Promise<void> | undefined;
-  #housekeptMs = 0;
+  #housekeptMs = Number.NEGATIVE_INFINITY;
 
   constructor(context: PipelineContext) {
     this.#context = context;
     this.buffer = new EdgeBuffer(context.databasePath, context.options, context.readOnly);
     this.books = structuredClone(this.buffer.savedBooks.books);
+    this.time = new TimeKeeper(context.clock, context.clockOptions, this.buffer.times, context.log);
     this.#builder = new BlockBuilder(this.buffer.dictionary, context.options.future);
+    this.#releases = new Releases(this.buffer, this.#builder, context.options.future, context.log);
     this.#timing = new CommitTiming(context.options.commitInterval, context.clock, () => this.commit());
     this.#aggregator = new Aggregator(this.buffer);
     try {
@@ -129,29 +136,28 @@ export class Pipeline {
     });
     this.commit();
     if (failure !== undefined) throw failure;
-    if (this.#overgrown) await this.#save(() => this.#due(this.#context.clock.nowMs()));
+    if (this.#overgrown) await this.#save(() => this.#due(this.time.now().steadyMs));
   }
 
   /** Saves the windows whose time has come, or all: then nothing is left in the journal. */
   async save(which: 'due' | 'all'): Promise<void> {
     this.commit();
     await this.#saving;
-    const nowMs = this.#context.clock.nowMs();
-    await this.#save(() => (which === 'due' ? this.#due(nowMs) : this.#aggregator.neededBy(this.buffer.sequence)));
+    const { steadyMs } = this.time.now();
+    await this.#save(() => (which === 'due' ? this.#due(steadyMs) : this.#aggregator.neededBy(this.buffer.sequence)));
   }
 
   #add(message: Message, decoded: Decoded, done: (error?: Error) => void): void {
-    this.#builder.add(message, decoded, this.#context.clock.nowMs(), done);
+    this.#builder.add(message, decoded, this.time.now(), done);
   }
 
   /** Makes durable what waits, and tells those who handed it over. */
   commit(): void {
     this.#timing.committed();
     if (this.#builder.empty && this.#progress === undefined) return;
-    const { block, held, samples, waiting } = this.#builder.take(this.#context.clock.nowMs());
-    const released = this.#released;
+    const { block, held, undated, samples, waiting } = this.#builder.take(this.time.now().wallMs);
+    const { released, dated } = this.#releases.take();
     const progress = this.#progress;
-    this.#released = [];
     this.#progress = undefined;
     try {
       const sequence = this.buffer.commit({
@@ -159,9 +165,11 @@ export class Pipeline {
         held,
         samples,
         released,
+        dated,
+        ...(undated.length === 0 ? {} : { undated: { bootId: this.time.bootId, readings: undated } }),
         ...(progress === undefined ? {} : { progress }),
       });
-      this.#enter(block, this.#aggregator.apply(block, sequence, this.#context.clock.nowMs()));
+      this.#enter(block, this.#aggregator.apply(block, sequence, this.time.now()));
     } catch (error) {
       this.refused += block.tally.in;
       this.#builder.refused(block);
@@ -174,10 +182,10 @@ export class Pipeline {
 
   /** Applies the blocks that the saved windows and the saved books do not hold. */
   #recover(): void {
-    const nowMs = this.#context.clock.nowMs();
+    const now = this.time.now();
     let blocks = 0;
     for (const { sequence, block } of this.buffer.journal()) {
-      const applied = this.#aggregator.apply(block, sequence, nowMs);
+      const applied = this.#aggregator.apply(block, sequence, now);
       if (sequence > this.buffer.savedBooks.sequence) this.#enter(block, applied);
       blocks++;
     }
@@ -204,17 +212,17 @@ export class Pipeline {
 
   /** What falls due with time: held readings, windows that close, resends, purging. Called some times a second. */
   work(): void {
-    const nowMs = this.#context.clock.nowMs();
-    this.buffer.sync(this.#context.clock.monotonicMs());
-    this.#releaseHeld(nowMs);
+    const now = this.time.now();
+    this.buffer.sync(now.monotonicMs);
+    if (this.books.held > 0 && this.#releases.gather(now, this.time.bootId)) this.#timing.soon(false);
     if (this.#saving === undefined) {
-      this.#saving = this.#save(() => this.#due(nowMs)).finally(() => {
+      this.#saving = this.#save(() => this.#due(now.steadyMs)).finally(() => {
         this.#saving = undefined;
       });
       this.#saving.catch((error: Error) => this.#context.log.error({ error: error.message }, 'saving windows failed'));
     }
     this.#push?.tick();
-    if (Math.abs(nowMs - this.#housekeptMs) >= HOUSEKEEPING_MS) this.#housekeep(nowMs);
+    if (now.steadyMs - this.#housekeptMs >= HOUSEKEEPING_MS) this.#housekeep(now);
   }
 
   get #overgrown(): boolean {
@@ -222,8 +230,8 @@ export class Pipeline {
   }
 
   /** Windows whose time has come; and those that keep an overgrown journal from shrinking. */
-  #due(nowMs: number): OpenWindow[] {
-    const due = this.#aggregator.due(nowMs);
+  #due(steadyMs: number): OpenWindow[] {
+    const due = this.#aggregator.due(steadyMs);
     if (due.length > 0 || !this.#overgrown) return due;
     const oldest = this.#aggregator.oldestNeeded() ?? this.buffer.sequence;
     return this.#aggregator.neededBy(oldest + Math.ceil((this.buffer.sequence - oldest) / 2));
@@ -248,20 +256,16 @@ export class Pipeline {
     this.#push?.saved(saves);
   }
 
-  #releaseHeld(nowMs: number): void {
-    if (this.books.held === 0 || this.#released.length > 0) return;
-    for (const { id, reading } of this.buffer.due(nowMs + this.#context.options.future)) {
-      this.#builder.release(reading, nowMs);
-      this.#released.push(id);
+  #housekeep({ steadyMs, trustedMs }: Now): void {
+    this.#housekeptMs = steadyMs;
+    const newestMs = this.time.toMark();
+    if (newestMs !== undefined) {
+      this.buffer.times.saveNewest(newestMs);
+      this.time.marked(newestMs);
     }
-    if (this.#released.length > 0) this.#timing.soon(false);
-  }
-
-  #housekeep(nowMs: number): void {
-    this.#housekeptMs = nowMs;
     this.#aggregator.dropClean(this.buffer.oldestBlock);
-    this.buffer.purge(nowMs - this.#context.options.retention, (interval) => this.isOpen(interval));
-    this.buffer.forgetLosses(nowMs - this.#context.options.retention);
+    this.buffer.purge(steadyMs - this.#context.options.retention, (interval) => this.isOpen(interval));
+    if (trustedMs !== undefined) this.buffer.forgetLosses(trustedMs - this.#context.options.retention);
     this.makeRoom();
   }
 
@@ -270,10 +274,12 @@ export class Pipeline {
     const { maxBytes } = this.#context.options;
     if (this.buffer.disk().used < HIGH_MARK * maxBytes) return;
     const isOpen = (interval: Interval) => this.isOpen(interval);
+    const { trustedMs, wallMs } = this.time.now();
+    // where nobody knows the time, room goes before resolution
+    const keptFineMs = trustedMs === undefined ? Number.MAX_SAFE_INTEGER : trustedMs - KEPT_FINE_MS;
     while (this.buffer.disk().used > LOW_MARK * maxBytes) {
       if (this.buffer.purge(Number.MAX_SAFE_INTEGER, isOpen)) continue;
-      const nowMs = this.#context.clock.nowMs();
-      const coarsened = this.buffer.coarsen(nowMs - KEPT_FINE_MS, isOpen, this.books, nowMs);
+      const coarsened = this.buffer.coarsen(keptFineMs, isOpen, this.books, wallMs);
       if (coarsened === undefined) return;
       this.books.coarsened = coarsened;
     }

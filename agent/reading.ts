@@ -7,7 +7,7 @@
 export interface Message {
   readonly topic: string;
   readonly payload: Uint8Array;
-  /** Wall-clock arrival time, µs since 1970 UTC. */
+  /** When it arrived, µs by the monotonic clock. */
   readonly arrivalUs: number;
 }
 
@@ -15,8 +15,10 @@ export interface Reading {
   /** The zone or site the device belongs to; '' where there is none. */
   readonly group: string;
   readonly device: string;
-  /** Observation time, whole µs since 1970 UTC (a safe integer). */
+  /** Observation time, whole µs since 1970 UTC (a safe integer); of an undated reading its arrival by the monotonic clock. */
   readonly timeUs: number;
+  /** The device sent no time: it is observed when it arrives, whatever time that turns out to be. */
+  readonly undated?: boolean;
   /**
    * Identity of the reading within its device and window. Two readings with the same (lane, recordId ?? timeUs) are the same reading
    * and count once. `lane` is '' except where a message carries a single named metric: then it is the metric's name, so

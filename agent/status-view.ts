@@ -1,6 +1,7 @@
 /** The status as a person reads it. Pure. */
 import { imbalance, sumReasons } from './books.js';
 import type { AgentStatus } from './status.js';
+import { doubtText } from './time-keeper.js';
 
 const SAMPLES_SHOWN = 5;
 
@@ -16,15 +17,22 @@ export function statusText(status: AgentStatus): string {
 }
 
 function head(status: AgentStatus): string[] {
-  const since = status.startedMs === null ? 'stopped' : `running for ${age(status.timeMs - status.startedMs)}`;
+  const since = status.runningMs === null ? 'stopped' : `running for ${age(status.runningMs)}`;
   return [
     row('gateway', `${status.gateway}, ${since}, version ${status.version}`),
     row('epoch', status.epoch),
+    ...clock(status),
     row(
       'disk',
       `${bytes(status.disk.bytes)} of ${bytes(status.disk.maxBytes)}, journal ${bytes(status.disk.journalBytes)}`,
     ),
   ];
+}
+
+function clock({ clock, timeMs }: AgentStatus): string[] {
+  if (clock === null || clock.doubt === null) return [];
+  const newest = clock.newestMs === null ? '' : `, newest time seen ${new Date(clock.newestMs).toISOString()}`;
+  return [row('clock', `NOT BELIEVED: ${doubtText(clock.doubt)}; it says ${new Date(timeMs).toISOString()}${newest}`)];
 }
 
 function link({ push, running, timeMs }: AgentStatus): string[] {
@@ -57,12 +65,24 @@ function books(status: AgentStatus): string[] {
       `${books.in} in = ${books.counted} counted + ${books.duplicate} duplicate + ${rejected} rejected + ${books.held} held (${balance})`,
     ),
   ];
+  const { future, undated } = status.held;
+  if (books.held > 0) lines.push(row('held', heldText(future, undated)));
+  if (books.estimated > 0) lines.push(row('time estimated', `${books.estimated} of those counted: ${ESTIMATED}`));
   if (rejected > 0) lines.push(row('rejected', reasons(books.rejected)));
   if (sumReasons(books.coarsened) > 0)
     lines.push(row('coarsened', `${reasons(books.coarsened)} (windows, to save room)`));
   if (sumReasons(books.values) > 0) lines.push(row('values left out', reasons(books.values)));
   if (status.refused > 0) lines.push(row('not stored', `${status.refused}, not acknowledged`));
   return lines;
+}
+
+const ESTIMATED = 'they brought no time, and the machine was restarted before its clock was set';
+
+function heldText(future: number, undated: number): string {
+  const texts = [];
+  if (undated > 0) texts.push(`${undated} without a time of their own, until the clock is set`);
+  if (future > 0) texts.push(`${future} from the future, until their time comes`);
+  return texts.join('; ');
 }
 
 function quarantine({ quarantine, timeMs }: AgentStatus): string[] {

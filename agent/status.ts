@@ -13,6 +13,7 @@ import type { Books } from './books.js';
 import type { PushState } from './push/push.js';
 import type { SourceState } from './reading.js';
 import type { BacklogState } from './stored-window.js';
+import type { ClockState } from './time-keeper.js';
 
 export interface AgentStatus {
   readonly v: 1;
@@ -21,8 +22,12 @@ export interface AgentStatus {
   readonly version: string;
   readonly epoch: string;
   readonly timeMs: number;
-  readonly startedMs: number | null;
+  readonly runningMs: number | null;
+  /** Whether the wall clock is believed; null where the agent does not run. */
+  readonly clock: ClockState | null;
   readonly books: Books;
+  /** Of the readings that are held: from the future; without a time of their own while nobody knows the time. */
+  readonly held: { readonly future: number; readonly undated: number };
   /** Readings that could not be made durable and were not acknowledged, since the start. */
   readonly refused: number;
   readonly backlog: BacklogState;

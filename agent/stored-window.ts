@@ -23,7 +23,7 @@ export interface StoredWindow extends WindowId {
 export interface WindowSave extends StoredWindow {
   /** Readings since it was last saved. */
   readonly gained: number;
-  /** When it may be sent, ms: after its end and the lateness. */
+  /** When it may be sent, ms on the steady clock: after its end and the lateness. */
   readonly closesMs: number;
 }
 

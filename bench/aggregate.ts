@@ -11,6 +11,7 @@ const METRICS = 5;
 const SHAPE: Shape = { windowMs: 60_000, latenessMs: 10_000, metrics: [1, 2, 3, 4, 5], lane: '' };
 const READINGS = 60;
 const BLOCK = 1000;
+const START = { steadyMs: 0, trustedMs: 0 };
 /** Nothing is saved: every window is new. */
 const NOTHING_SAVED: SavedWindows = {
   find: () => undefined,
@@ -38,7 +39,7 @@ async function speed(series: number, target: string, turns: number): Promise<Fig
   const ours = () => {
     folding = new Aggregator(NOTHING_SAVED);
     return cpuNs(count, () => {
-      for (const [i, block] of blocks.entries()) folding.apply(block, i + 1, 0);
+      for (const [i, block] of blocks.entries()) folding.apply(block, i + 1, START);
     });
   };
   const welford = () => cpuNs(count, () => welfordAll(blocks, devices));
@@ -127,7 +128,7 @@ function idle(series: number): Figure {
   const blocks = blocksOf(series / METRICS);
   const aggregator = new Aggregator(NOTHING_SAVED);
   const before = memory();
-  for (const [i, block] of blocks.entries()) aggregator.apply(block, i + 1, 0);
+  for (const [i, block] of blocks.entries()) aggregator.apply(block, i + 1, START);
   const bytes = (memory() - before) / series;
   blocks.length = 0; // alive up to here
   if (aggregator.open !== series / METRICS) throw new Error('windows are missing');

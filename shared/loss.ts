@@ -10,8 +10,9 @@ export const LOSS_KINDS = [
   'rejected', // readings, and messages that held none
   'values', // single metrics left out of readings that count
   'duplicate', // readings that had been counted before
-  'held', // readings put aside because they are from the future
-  'released', // of these, the ones whose time came
+  'held', // readings put aside because they are from the future or nobody knows the time
+  'released', // of these, the ones whose time came or became known
+  'estimated', // of those released, the ones whose time is an estimate
   'refused', // readings that could not be stored, and were not acknowledged
   'coarsened', // windows merged into longer ones to save room
   'damaged', // what a damaged database lost

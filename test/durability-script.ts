@@ -6,6 +6,7 @@ import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { bufferSchema } from '../agent/buffer/options.js';
+import { ALWAYS } from '../agent/clock-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
 
 const [dir = '', durability] = process.argv.slice(2);
@@ -20,7 +21,8 @@ const pipeline = new Pipeline({
   options: bufferSchema.parse({ durability, syncInterval: SYNC_INTERVAL_MS }),
   databasePath: join(dir, 'edgetally.db'),
   decode: () => ({ readings: [reading(nowMs)], rejects: [], valueRejects: [] }),
-  clock: { nowMs: () => nowMs, monotonicMs: () => monotonicMs },
+  clock: { nowMs: () => nowMs, monotonicMs: () => monotonicMs, bootId: 'boot', evidence: () => 'unknown' },
+  clockOptions: ALWAYS,
   log: pino({ level: 'silent' }),
 });
 

@@ -10,10 +10,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import t from 'tap';
 import { bufferSchema } from '../agent/buffer/options.js';
-import { systemClock } from '../agent/clock.js';
+import { systemClocks } from '../agent/clock.js';
+import { ALWAYS } from '../agent/clock-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
 import type { Decoded, Message } from '../agent/reading.js';
 
+const clocks = systemClocks();
 const START = { device: 0, startMs: Number.MIN_SAFE_INTEGER, lengthMs: 0, part: 0 };
 
 function decode(message: Message): Decoded {
@@ -34,7 +36,8 @@ function decode(message: Message): Decoded {
 function open(dir: string): Pipeline {
   const options = bufferSchema.parse({ commitInterval: 0 });
   const log = pino({ level: 'silent' });
-  return new Pipeline({ options, databasePath: join(dir, 'edgetally.db'), decode, clock: systemClock, log });
+  const databasePath = join(dir, 'edgetally.db');
+  return new Pipeline({ options, databasePath, decode, clock: clocks, clockOptions: ALWAYS, log });
 }
 
 /** Whether the reading was acknowledged. */
@@ -73,7 +76,7 @@ t.test('the disk fills up and is cleared', { timeout: 60_000 }, async (t) => {
   for (let n = 0; n < 50; n++) if (await accept(pipeline, n)) acknowledged++;
   await pipeline.save('all');
   t.equal(acknowledged, 50);
-  const owed = pipeline.buffer.windows.backlog(systemClock.nowMs(), START, 100);
+  const owed = pipeline.buffer.windows.backlog(clocks.nowMs(), START, 100);
 
   const junk = join(dir, 'junk');
   fill(junk);
@@ -84,11 +87,7 @@ t.test('the disk fills up and is cleared', { timeout: 60_000 }, async (t) => {
   t.equal(await accept(pipeline, n), false, 'and stay stopped, although the ballast made room');
 
   pipeline.buffer.receipted(owed.map(({ ref }) => ref));
-  t.strictSame(
-    pipeline.buffer.windows.backlog(systemClock.nowMs(), START, 100),
-    [],
-    'receipts are written all the same',
-  );
+  t.strictSame(pipeline.buffer.windows.backlog(clocks.nowMs(), START, 100), [], 'receipts are written all the same');
 
   rmSync(junk);
   const goesOn = Date.now() + 10_000;

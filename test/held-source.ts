@@ -2,6 +2,7 @@
 import { pino } from 'pino';
 import { MqttSource } from '../agent/accept/mqtt-client.js';
 import { mqttSourceSchema } from '../agent/accept/source-options.js';
+import { systemClocks } from '../agent/clock.js';
 
 const [url, clientId] = process.argv.slice(2);
 const source = new MqttSource(mqttSourceSchema.parse({ type: 'mqtt', url, clientId }), {
@@ -9,7 +10,7 @@ const source = new MqttSource(mqttSourceSchema.parse({ type: 'mqtt', url, client
   gateway: 'gw',
   number: 1,
   filters: ['t/#'],
-  clock: { nowMs: () => Date.now() },
+  clock: systemClocks(),
   log: pino({ level: 'silent' }),
 });
 await source.start();

@@ -1,6 +1,7 @@
 /** Stands in for the pipeline where a source is tested: takes messages, and says when they are committed. */
 import { pino } from 'pino';
 import type { SourceContext } from '../agent/accept/source-context.js';
+import { systemClocks } from '../agent/clock.js';
 import type { Accept } from '../agent/reading.js';
 
 export interface Delivery {
@@ -76,7 +77,7 @@ export class Inbox {
       gateway: 'gw',
       number: 1,
       filters: ['#'],
-      clock: { nowMs: () => Date.now() },
+      clock: systemClocks(),
       log,
       ...more,
     };

@@ -13,25 +13,32 @@ import { pino } from 'pino';
 import t from 'tap';
 import { imbalance } from '../agent/books.js';
 import { type BufferOptions, bufferSchema } from '../agent/buffer/options.js';
+import { clockSchema } from '../agent/clock-options.js';
+import { TestClocks } from '../agent/clock-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
 import { Outbox } from '../agent/push/outbox.js';
 import type { Decoded, Message } from '../agent/reading.js';
 import { decodeBatch, encodeBatch } from '../shared/batch.js';
-import { mergeAll, type Observation, summarize } from '../shared/summary.js';
+import { type MetricSummary, mergeAll, type Observation, summarize } from '../shared/summary.js';
 import type { WindowSummary } from '../shared/window.js';
 
 const RUNS = Number(process.env.EDGETALLY_MODEL_RUNS ?? 300);
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-/** Where time begins in the model; far from 1970, so that clocks may jump back. */
-const T0 = Date.UTC(2026, 0, 1);
+/** Where time begins in the model; clocks may jump back a little, and start in 1970. */
+const T0 = Date.UTC(2026, 1, 1);
+/** The device that sends no times. */
+const UNDATED = 'u';
 const log = pino({ level: 'silent' });
 
 type Command =
   | { kind: 'publish'; device: string; ageMs: number; value: number }
   | { kind: 'again'; pick: number }
   | { kind: 'junk' | 'save' | 'crash' | 'linkDown' | 'linkUp' | 'receiptsLost' | 'room' }
-  | { kind: 'clock'; byMs: number }
+  | { kind: 'undated'; value: number }
+  | { kind: 'pass' | 'jump'; byMs: number }
+  | { kind: 'boot'; in1970: boolean }
+  | { kind: 'right'; said: boolean }
   | { kind: 'window'; windowMs: number }
   | { kind: 'network'; seed: number };
 
@@ -52,12 +59,18 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('again' as const), pick: fc.nat() }) },
   {
     weight: 4,
-    arbitrary: fc.record({ kind: fc.constant('clock' as const), byMs: fc.integer({ min: 0, max: 5 * MINUTE }) }),
+    arbitrary: fc.record({ kind: fc.constant('undated' as const), value: fc.integer({ min: -99, max: 99 }) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('pass' as const), byMs: fc.integer({ min: 0, max: 5 * MINUTE }) }),
   },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constant('clock' as const), byMs: fc.integer({ min: -HOUR, max: HOUR }) }),
+    arbitrary: fc.record({ kind: fc.constant('jump' as const), byMs: fc.integer({ min: -HOUR, max: HOUR }) }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('boot' as const), in1970: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('right' as const), said: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('network' as const), seed: fc.nat() }) },
   {
     weight: 1,
@@ -89,8 +102,18 @@ class Cloud {
 
   totals(): Map<string, unknown> {
     const devices = groupByDevice(this.windows.values());
-    return new Map([...devices].map(([device, list]) => [device, mergeAll(list.map((w) => w.metrics.get('x')!))]));
+    return new Map(
+      [...devices].map(([device, list]) => [
+        device,
+        comparable(device, mergeAll(list.map((w) => w.metrics.get('x')!))),
+      ]),
+    );
   }
+}
+
+/** Of readings without a time of their own everything but the times: those are what the clock said. */
+function comparable(device: string, summary: MetricSummary): unknown {
+  return device === UNDATED ? { ...summary, first: undefined, last: undefined } : summary;
 }
 
 function groupByDevice(windows: Iterable<WindowSummary>): Map<string, WindowSummary[]> {
@@ -103,6 +126,8 @@ function groupByDevice(windows: Iterable<WindowSummary>): Map<string, WindowSumm
 class Gateway {
   readonly #path: string;
   readonly #options: BufferOptions;
+  readonly clocks = new TestClocks(T0);
+  /** The true time. */
   nowMs = T0;
   windowMs = MINUTE;
   wire: Uint8Array[] = [];
@@ -122,7 +147,8 @@ class Gateway {
       options: this.#options,
       databasePath: this.#path,
       decode: (message) => this.#decode(message),
-      clock: { nowMs: () => this.nowMs, monotonicMs: () => performance.now() },
+      clock: this.clocks,
+      clockOptions: clockSchema.parse({}),
       log,
     });
   }
@@ -144,16 +170,21 @@ class Gateway {
     const text = Buffer.from(message.payload).toString();
     if (text === 'junk') return { ...none, rejects: [{ reason: 'not-json', detail: '' }] };
     const [device, timeMs, value] = JSON.parse(text) as [string, number, number];
-    const common = { group: '', lane: '', windowMs: this.windowMs, latenessMs: 1_000, metrics: ['x'] };
+    const undated = device === UNDATED;
+    const common = { group: '', lane: '', windowMs: this.windowMs, latenessMs: 1_000, metrics: ['x'], undated };
+    if (undated) return { ...none, readings: [{ ...common, device, timeUs: message.arrivalUs, values: [value] }] };
     return { ...none, readings: [{ ...common, device, timeUs: timeMs * 1000, values: [value] }] };
   }
 
   /** True once the message is on disk. */
   accept(text: string): boolean {
     let stored = false;
-    this.pipeline.accept({ topic: 't', payload: Buffer.from(text), arrivalUs: 0 }, (error) => {
-      stored = error === undefined;
-    });
+    this.pipeline.accept(
+      { topic: 't', payload: Buffer.from(text), arrivalUs: this.clocks.monotonicMs() * 1000 },
+      (error) => {
+        stored = error === undefined;
+      },
+    );
     this.pipeline.commit();
     return stored;
   }
@@ -162,9 +193,10 @@ class Gateway {
     this.pipeline.work();
     await this.pipeline.save('due');
     if (!this.isUp) return;
-    this.outbox.expire(this.nowMs);
+    const { steadyMs } = this.pipeline.time.now();
+    this.outbox.expire(steadyMs);
     const { epoch, session } = this.pipeline.buffer;
-    for (let next = this.outbox.next(this.nowMs); next !== undefined; next = this.outbox.next(this.nowMs)) {
+    for (let next = this.outbox.next(steadyMs); next !== undefined; next = this.outbox.next(steadyMs)) {
       const windows = next.windows.map(({ summary }) => summary);
       this.wire.push(
         encodeBatch({
@@ -180,9 +212,15 @@ class Gateway {
     }
   }
 
+  pass(ms: number): void {
+    this.nowMs += ms;
+    this.clocks.pass(ms);
+  }
+
   /** What is not on disk is forgotten. */
-  crash(): void {
+  crash(meanwhile = () => {}): void {
     this.pipeline.buffer.close();
+    meanwhile();
     this.pipeline = this.#openPipeline();
     this.outbox = this.#openOutbox();
   }
@@ -231,8 +269,23 @@ async function step(model: Model, command: Command): Promise<void> {
     case 'junk':
       publish(model, 'junk');
       break;
-    case 'clock':
-      gateway.nowMs += command.byMs;
+    case 'undated':
+      publish(model, JSON.stringify([UNDATED, model.messages, command.value]));
+      break;
+    case 'pass':
+      gateway.pass(command.byMs);
+      await gateway.work();
+      break;
+    case 'jump':
+      gateway.clocks.set(gateway.clocks.nowMs() + command.byMs);
+      await gateway.work();
+      break;
+    case 'boot':
+      gateway.crash(() => gateway.clocks.boot(command.in1970 ? 0 : gateway.clocks.nowMs()));
+      break;
+    case 'right':
+      gateway.clocks.set(gateway.nowMs);
+      gateway.clocks.says = command.said ? 'synchronized' : 'unknown';
       await gateway.work();
       break;
     case 'window':
@@ -275,7 +328,7 @@ function publish(model: Model, text: string): void {
   model.messages++;
   if (!model.gateway.accept(text)) throw new Error('not stored');
   if (text === 'junk') return;
-  model.sent.push(text);
+  if (!text.startsWith(`["${UNDATED}"`)) model.sent.push(text); // two of those are two readings
   const [device, timeMs, value] = JSON.parse(text) as [string, number, number];
   const key = `${device}/${timeMs}`;
   if (!model.truth.has(key)) model.truth.set(key, { device, timeUs: timeMs * 1000, value: value + 0 });
@@ -284,9 +337,10 @@ function publish(model: Model, text: string): void {
 /** The clock is right again and the link is calm: everything arrives. */
 async function settle({ gateway, cloud }: Model): Promise<void> {
   gateway.isUp = true;
-  gateway.nowMs = T0 + 400 * 24 * HOUR;
+  gateway.pass(400 * 24 * HOUR);
+  gateway.clocks.set(gateway.nowMs);
   for (let round = 0; round < 200; round++) {
-    gateway.nowMs += 2 * MINUTE;
+    gateway.pass(2 * MINUTE);
     await gateway.work();
     const wire = gateway.wire;
     gateway.wire = [];
@@ -302,7 +356,7 @@ function batchComputation(truth: Model['truth']): Map<string, unknown> {
   for (const { device, ...observation } of truth.values()) {
     devices.set(device, [...(devices.get(device) ?? []), observation]);
   }
-  return new Map([...devices].map(([device, list]) => [device, summarize(list)]));
+  return new Map([...devices].map(([device, list]) => [device, comparable(device, summarize(list))]));
 }
 
 t.test('the cloud ends with what a batch computation says, and the books balance', { timeout: 280_000 }, async (t) => {

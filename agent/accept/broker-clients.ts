@@ -79,7 +79,8 @@ export class BrokerClients {
       socket.destroy();
       return;
     }
-    const pace = maxMessagesPerSecond > 0 ? new Pace(maxMessagesPerSecond, () => performance.now()) : undefined;
+    const pace =
+      maxMessagesPerSecond > 0 ? new Pace(maxMessagesPerSecond, () => this.#context.clock.monotonicMs()) : undefined;
     const connection: Connection = { socket, address, anonymous, certified, pace, waitingBytes: 0 };
     this.#connections.set(socket, connection);
     this.#open.add(connection);

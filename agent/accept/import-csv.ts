@@ -39,7 +39,7 @@ export interface CsvImport {
   readonly limits: DecodeLimits;
   /** What was in already. */
   readonly from?: CsvProgress | undefined;
-  /** Observation time of rows that have none, µs; each row is a µs later. */
+  /** Stands in for the time of rows that have none, µs by the monotonic clock; each row is a µs later. */
   readonly arrivalUs: number;
   /** Resolves once the batch is on disk. What it throws ends the import. */
   readonly accept: (batch: CsvBatch) => Promise<void>;

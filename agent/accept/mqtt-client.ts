@@ -98,9 +98,9 @@ export class MqttSource implements Source {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      const startedMs = performance.now();
+      const startedMs = this.#context.clock.monotonicMs();
       const waitMs = await this.#connectOnce().catch((error: unknown) => this.#failed(asError(error)));
-      if (performance.now() - startedMs >= this.#waits.good) this.#failuresInARow = 0;
+      if (this.#context.clock.monotonicMs() - startedMs >= this.#waits.good) this.#failuresInARow = 0;
       await sleep(waitMs, undefined, { signal }).catch(() => undefined);
     }
   }

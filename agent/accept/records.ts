@@ -24,7 +24,7 @@ export interface Decoding {
   readonly valueRejects: Reject[];
 }
 
-/** Adds one reading or one rejection. `arrivalUs` is the observation time of a record that has none. */
+/** Adds one reading or one rejection. `arrivalUs` stands in where a record has no observation time. */
 export type DecodeRecord = (context: RecordContext, arrivalUs: number, into: Decoding) => void;
 
 export interface RecordStyle {
@@ -81,9 +81,11 @@ function compileReading(
     if (group === undefined || (group !== '' && !allowedName(group, maxNameBytes))) {
       return badText(plan, 'the group', fields.group!(context));
     }
-    const timeUs = timeOf(fields, context, arrivalUs);
+    const ownUs = ownTime(fields, context);
     const of = (refused: Reject): Reject => ({ ...refused, of: { group, device } });
-    if (Number.isNaN(timeUs)) return of(badTime(plan, fields, context));
+    if (Number.isNaN(ownUs)) return of(badTime(plan, fields, context));
+    const undated = ownUs === undefined;
+    const timeUs = ownUs ?? arrivalUs;
     const recordId = fields.id?.(context, timeUs);
     if (recordId !== undefined && (recordId === null || !allowedName(recordId, maxNameBytes))) {
       return of(badText(plan, 'the record id', recordId));
@@ -98,7 +100,8 @@ function compileReading(
     // Readings of one kind share one list of names, so that whoever keeps them can tell by identity.
     if (!sameNames(names, lastNames)) lastNames = names.slice();
     const lane = names.length === 1 ? names[0]! : '';
-    const reading = { group, device, timeUs, lane, windowMs, latenessMs, metrics: lastNames, values: values.slice() };
+    const common = { group, device, timeUs, undated, lane, windowMs, latenessMs };
+    const reading = { ...common, metrics: lastNames, values: values.slice() };
     into.readings.push(recordId === undefined ? reading : { ...reading, recordId });
     return undefined;
   };
@@ -136,10 +139,11 @@ function groupOf(value: unknown): string | undefined {
   return value === undefined || value === null ? '' : nameOf(value);
 }
 
-function timeOf({ time }: Fields, context: RecordContext, arrivalUs: number): number {
-  if (time === undefined) return arrivalUs;
+/** Undefined where the record has none and need not have one. */
+function ownTime({ time }: Fields, context: RecordContext): number | undefined {
+  if (time === undefined) return undefined;
   const value = time.from(context);
-  if ((value === undefined || value === null) && time.arrivalIfMissing) return arrivalUs;
+  if ((value === undefined || value === null) && time.arrivalIfMissing) return undefined;
   return time.read(value);
 }
 

@@ -15,15 +15,11 @@ export interface SourceContext {
   readonly log: Logger;
 }
 
-/**
- * Arrival times in µs, each later than the one before: a reading without a time of its own is known by its arrival, and
- * two messages of one millisecond are still two. A clock that is set back by more than a second is followed.
- */
+/** Arrival times in µs by the monotonic clock, each later than the one before, so that their order is the order of arrival. */
 export function arrivalTimes(clock: Clock): () => number {
   let last = 0;
   return () => {
-    const nowUs = Math.round(clock.nowMs() * 1000);
-    last = nowUs > last || nowUs < last - 1_000_000 ? nowUs : last + 1;
+    last = Math.max(Math.round(clock.monotonicMs() * 1000), last + 1);
     return last;
   };
 }
@@ -35,9 +31,9 @@ const MAX_KINDS = 1000;
 export function seldom(clock: Clock, say: (details: object, message: string) => void) {
   const said = new Map<string, { atMs: number; unsaid: number }>();
   return (kind: string, details: object, message: string): void => {
-    const nowMs = clock.nowMs();
+    const nowMs = clock.monotonicMs();
     const before = said.get(kind);
-    if (before !== undefined && Math.abs(nowMs - before.atMs) < 10_000) {
+    if (before !== undefined && nowMs - before.atMs < 10_000) {
       before.unsaid++;
       return;
     }

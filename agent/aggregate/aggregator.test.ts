@@ -5,6 +5,7 @@ import type { StoredWindow } from '../stored-window.js';
 import { Aggregator, type SavedWindows } from './aggregator.js';
 
 const MINUTE = 60_000;
+const when = (ms: number) => ({ steadyMs: ms, trustedMs: ms });
 const shape: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [1, 2], lane: '' };
 const other: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [2, 3], lane: '' };
 const humidity: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [1], lane: 'humidity' };
@@ -72,13 +73,13 @@ t.test('order, repetition and cutting into blocks change nothing', async (t) => 
       const readings = (from: typeof list) =>
         from.map((r) => reading(r.device, r.timeMs, [r.value / 10, r.value + 0.25], r.shape));
       const calm = fresh();
-      calm.apply(block(...readings(list)), 1, 0);
+      calm.apply(block(...readings(list)), 1, when(0));
       const wild = fresh();
       let counted = 0;
       let duplicate = 0;
       const all = readings(shuffled);
       for (let at = 0, sequence = 1; at < all.length; at += cut, sequence++) {
-        const applied = wild.apply(block(...all.slice(at, at + cut)), sequence, 0);
+        const applied = wild.apply(block(...all.slice(at, at + cut)), sequence, when(0));
         counted += applied.counted;
         duplicate += applied.duplicate;
       }
@@ -104,7 +105,7 @@ t.test('identity: time in its lane, or the record id', async (t) => {
       reading(2, 10, [1, 2]), // another device
     ),
     1,
-    0,
+    when(0),
   );
   t.strictSame(applied, { counted: 5, duplicate: 3 });
 });
@@ -119,11 +120,11 @@ t.test('a saved window comes back for a late reading, and knows what it has seen
       aggregator.saved(window);
     }
   };
-  aggregator.apply(block(reading(1, 1_000, [1, 10])), 1, 0);
+  aggregator.apply(block(reading(1, 1_000, [1, 10])), 1, when(0));
   saveAll(1);
   t.equal(aggregator.open, 0);
   t.equal(store.get('1/0')?.revision, 1);
-  t.strictSame(aggregator.apply(block(reading(1, 1_000, [1, 10]), reading(1, 2_000, [2, 20])), 2, 0), {
+  t.strictSame(aggregator.apply(block(reading(1, 1_000, [1, 10]), reading(1, 2_000, [2, 20])), 2, when(0)), {
     counted: 1,
     duplicate: 1,
   });
@@ -133,7 +134,7 @@ t.test('a saved window comes back for a late reading, and knows what it has seen
   t.equal(saved.readings, 2);
   t.equal(saved.metrics.get(2)?.max, 20);
   t.strictSame(
-    aggregator.apply(block(reading(1, 3_000, [3, 30])), 2, 0),
+    aggregator.apply(block(reading(1, 3_000, [3, 30])), 2, when(0)),
     { counted: 0, duplicate: 0 },
     'folded already',
   );
@@ -143,11 +144,11 @@ t.test('a saved window comes back for a late reading, and knows what it has seen
 
 t.test('closing: after the end and the lateness; late windows after the lateness', async (t) => {
   const aggregator = fresh();
-  aggregator.apply(block(reading(1, 1_000, [1, 2])), 1, 2_000);
+  aggregator.apply(block(reading(1, 1_000, [1, 2])), 1, when(2_000));
   t.equal(aggregator.due(MINUTE + 4_000).length, 0);
   t.equal(aggregator.due(MINUTE + 5_000).length, 1);
   const late = fresh();
-  late.apply(block(reading(1, 1_000, [1, 2])), 1, 10 * MINUTE);
+  late.apply(block(reading(1, 1_000, [1, 2])), 1, when(10 * MINUTE));
   t.equal(late.due(10 * MINUTE + 4_000).length, 0);
   t.equal(late.due(10 * MINUTE + 5_000).length, 1);
 });
@@ -155,8 +156,8 @@ t.test('closing: after the end and the lateness; late windows after the lateness
 t.test('which block is still needed', async (t) => {
   const aggregator = fresh();
   t.equal(aggregator.oldestNeeded(), undefined);
-  aggregator.apply(block(reading(1, 0, [1, 2])), 4, 0);
-  aggregator.apply(block(reading(1, 1, [1, 2]), reading(2, 0, [1, 2])), 5, 0);
+  aggregator.apply(block(reading(1, 0, [1, 2])), 4, when(0));
+  aggregator.apply(block(reading(1, 1, [1, 2]), reading(2, 0, [1, 2])), 5, when(0));
   t.equal(aggregator.oldestNeeded(), 4);
   const [first] = aggregator.neededBy(4);
   t.equal(aggregator.oldestNeeded([first!]), 5);
@@ -166,7 +167,7 @@ t.test('which block is still needed', async (t) => {
 
 t.test('negative times belong to the window before 1970', async (t) => {
   const aggregator = fresh();
-  aggregator.apply(block(reading(1, -1, [1, 2])), 1, 0);
+  aggregator.apply(block(reading(1, -1, [1, 2])), 1, when(0));
   t.equal(contents(aggregator)[0]?.startMs, -MINUTE);
 });
 
@@ -181,7 +182,7 @@ t.test('another window length: what was counted stays known, and windows never o
       const truth = new Set<number>();
       let counted = 0;
       for (const [i, { at, shape, save }] of commands.entries()) {
-        counted += aggregator.apply(block(reading(1, at * MINUTE, [1, 2], shape)), i + 1, 0).counted;
+        counted += aggregator.apply(block(reading(1, at * MINUTE, [1, 2], shape)), i + 1, when(0)).counted;
         truth.add(at);
         if (save > 0) continue;
         for (const window of aggregator.neededBy(i + 1)) {
@@ -204,22 +205,22 @@ t.test('a window that gave up its memory gets a part of its own for what comes l
   const aggregator = new Aggregator({ ...storeOf(store), nextPart: () => 7 });
   const sealed = { device: 1, startMs: 0, lengthMs: 60 * MINUTE, part: 0, revision: 1, folded: 1, readings: 9 };
   store.set('1', { ...sealed, metrics: new Map(), seen: undefined });
-  aggregator.apply(block(reading(1, 5 * MINUTE, [1, 2]), reading(1, 5 * MINUTE, [1, 2])), 2, 0);
+  aggregator.apply(block(reading(1, 5 * MINUTE, [1, 2]), reading(1, 5 * MINUTE, [1, 2])), 2, when(0));
   const [late] = aggregator.neededBy(2);
   t.match(aggregator.save(late!, 2), { startMs: 0, lengthMs: 60 * MINUTE, part: 7, readings: 1 });
   const recovered = new Aggregator({ ...storeOf(store), nextPart: () => 8 });
-  recovered.apply(block(reading(1, 5 * MINUTE, [1, 2])), 1, 0);
+  recovered.apply(block(reading(1, 5 * MINUTE, [1, 2])), 1, when(0));
   t.equal(recovered.unsaved, 0, 'a block that the sealed window holds brings nothing when recovery applies it again');
 });
 
 t.test('what the journal is about stays in memory, so that it is not purged', async (t) => {
   const store = new Map<string, StoredWindow>();
   const first = new Aggregator(storeOf(store));
-  first.apply(block(reading(1, 5, [1, 2])), 1, 0);
+  first.apply(block(reading(1, 5, [1, 2])), 1, when(0));
   const [window] = first.neededBy(1);
   store.set('1', first.save(window!, 1));
   first.saved(window!);
-  first.apply(block(reading(1, 5, [1, 2])), 2, 0); // repeated
+  first.apply(block(reading(1, 5, [1, 2])), 2, when(0)); // repeated
   t.match(first, { open: 1, unsaved: 0 });
   first.dropClean(2);
   t.ok(first.isOpen({ device: 1, startMs: 0, lengthMs: MINUTE }), 'block 2 is still in the journal');

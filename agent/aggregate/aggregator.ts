@@ -10,6 +10,7 @@ import { windowStartMs } from '../../shared/window.js';
 import type { Block, BlockReading } from '../block.js';
 import type { StoredWindow, WindowId, WindowSave } from '../stored-window.js';
 import { Accumulators } from './accumulators.js';
+import { closingTime, type Moment } from './closing.js';
 import { OpenWindow } from './open-window.js';
 
 /** The saved windows, as this stage sees them. */
@@ -96,19 +97,20 @@ export class Aggregator {
     return oldest;
   }
 
-  /** Applies block number `sequence`; `nowMs` only decides when late windows close. */
-  apply(block: Block, sequence: number, nowMs: number): Applied {
+  /** Applies block number `sequence`; `now` only decides when windows close. */
+  apply(block: Block, sequence: number, now: Moment): Applied {
     const applied: Applied = { counted: 0, duplicate: 0 };
-    for (const reading of block.readings) this.#reading(reading, sequence, nowMs, applied);
+    for (const reading of block.readings) this.#reading(reading, sequence, now, applied);
     return applied;
   }
 
-  #reading(reading: BlockReading, sequence: number, nowMs: number, applied: Applied): void {
+  #reading(reading: BlockReading, sequence: number, now: Moment, applied: Applied): void {
     const { shape, timeUs } = reading;
     const window = this.#windowOf(reading.device, timeUs, shape.windowMs);
     if (window.folded >= sequence) return;
     window.touched = sequence;
-    if (!window.seen.add(shape.lane, timeUs - window.startMs * 1000, reading.recordId)) {
+    const isKnowable = !shape.undated || reading.recordId !== undefined;
+    if (isKnowable && !window.seen.add(shape.lane, timeUs - window.startMs * 1000, reading.recordId)) {
       applied.duplicate++;
       return;
     }
@@ -120,7 +122,7 @@ export class Aggregator {
       const row = window.row(metric, i, accumulators, this.#scales[metric] ?? 0);
       accumulators.add(row, reading.values[i]!, timeUs);
     }
-    if (window.dirtySince === 0) this.#markDirty(window, sequence, nowMs, shape.latenessMs);
+    if (window.dirtySince === 0) this.#markDirty(window, sequence, closingTime(window, timeUs, shape.latenessMs, now));
   }
 
   /**
@@ -187,10 +189,10 @@ export class Aggregator {
     return window;
   }
 
-  #markDirty(window: OpenWindow, sequence: number, nowMs: number, latenessMs: number): void {
+  #markDirty(window: OpenWindow, sequence: number, closesMs: number): void {
     window.dirtySince = sequence;
     this.#dirtySince.set(sequence, (this.#dirtySince.get(sequence) ?? 0) + 1);
-    window.closesMs = Math.max(window.startMs + window.lengthMs, nowMs) + latenessMs;
+    window.closesMs = closesMs;
     const tick = Math.ceil(window.closesMs / TICK_MS);
     const closing = this.#closing.get(tick);
     if (closing === undefined) this.#closing.set(tick, new Set([window]));
@@ -198,9 +200,9 @@ export class Aggregator {
   }
 
   /** Unsaved windows whose time has come. */
-  due(nowMs: number): OpenWindow[] {
+  due(steadyMs: number): OpenWindow[] {
     const due: OpenWindow[] = [];
-    for (const [tick, windows] of this.#closing) if (tick * TICK_MS <= nowMs) due.push(...windows);
+    for (const [tick, windows] of this.#closing) if (tick * TICK_MS <= steadyMs) due.push(...windows);
     return due;
   }
 

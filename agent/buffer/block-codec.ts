@@ -2,7 +2,8 @@
  * A block as bytes. Columns rather than rows, so that a five-metric reading of short decimals takes about 20 bytes.
  *
  * version 1 | tally: in, time in ms, losses (count, then each: kind, reason, day since 1970 (zigzag), device, number) |
- * shapes: count, then each windowMs, latenessMs, lane, metric ids | readings: count, then columns: shape, device (zigzag difference), time in µs
+ * shapes: count, then each windowMs, latenessMs, lane, metric ids, undated (0 or 1) | readings: count, then columns:
+ * shape, device (zigzag difference), time in µs
  * (zigzag difference), record ids (0 where there are none, else 1 and one text each, '' for none) | for each shape and
  * metric one column of values: scale + 1 and integers at that scale (zigzag), or 0 and doubles.
  */
@@ -79,13 +80,16 @@ function writeShape(writer: ByteWriter, shape: Shape): void {
   writer.string(shape.lane);
   writer.varint(shape.metrics.length);
   for (const metric of shape.metrics) writer.varint(metric);
+  writer.varint(shape.undated === true ? 1 : 0);
 }
 
 function readShape(reader: ByteReader): Shape {
   const windowMs = reader.varint();
   const latenessMs = reader.varint();
   const lane = reader.string();
-  return { windowMs, latenessMs, lane, metrics: Array.from({ length: reader.varint() }, () => reader.varint()) };
+  const metrics = Array.from({ length: reader.varint() }, () => reader.varint());
+  const shape = { windowMs, latenessMs, lane, metrics };
+  return reader.varint() === 1 ? { ...shape, undated: true } : shape;
 }
 
 function writeReadings(writer: ByteWriter, readings: readonly BlockReading[], shapes: Map<Shape, number>): void {

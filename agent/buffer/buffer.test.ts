@@ -222,11 +222,11 @@ t.test('held readings come back when their time has come', async (t) => {
   const buffer = open(t);
   const [reading] = blockOf(buffer, 7_000).readings;
   buffer.commit({ block: { readings: [], tally: emptyTally() }, samples: [], held: [reading!], released: [] });
-  t.strictSame(buffer.due(6_999), []);
-  const [due] = buffer.due(7_000);
+  t.strictSame(buffer.held.due(6_999), []);
+  const [due] = buffer.held.due(7_000);
   t.strictSame(due?.reading, reading);
   buffer.commit({ ...commitOf({ readings: [reading!], tally: emptyTally() }), released: [due!.id] });
-  t.strictSame(buffer.due(7_000), []);
+  t.strictSame(buffer.held.due(7_000), []);
 });
 
 t.test('the quarantine is bounded and keeps the newest', async (t) => {

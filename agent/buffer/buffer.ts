@@ -7,11 +7,10 @@
  * recovery applies the blocks that a row does not hold yet. One process writes; all methods are synchronous and
  * ordered. Never frees a window without the receipt for its very revision.
  */
-
 import { statSync } from 'node:fs';
 import { EdgetallyError } from '../../shared/errors.js';
 import { utcDayMs } from '../../shared/window.js';
-import { type Block, type BlockReading, emptyTally, type UntoldLoss } from '../block.js';
+import type { Block, BlockReading, UntoldLoss } from '../block.js';
 import { addReasons, type Books, booksSchema, emptyBooks } from '../books.js';
 import type { StoredWindow, WindowRef, WindowSave } from '../stored-window.js';
 import { Ballast } from './ballast.js';
@@ -19,11 +18,14 @@ import { decodeBlock, encodeBlock } from './block-codec.js';
 import { Coarsener } from './coarsen.js';
 import { Dictionary } from './dictionary.js';
 import { Durability } from './durability.js';
+import { Held } from './held.js';
 import { type ImportProgress, Imports } from './imports.js';
 import { Losses } from './losses.js';
 import type { BufferOptions } from './options.js';
 import { Quarantine, type QuarantineSample } from './quarantine.js';
 import { type Db, explain, openDatabase, openReadOnly } from './schema.js';
+import { StoredTimes } from './time-marks.js';
+import { Undated } from './undated.js';
 import { type IsOpen, Windows } from './windows.js';
 
 /** What one commit makes durable together. */
@@ -32,17 +34,14 @@ export interface Commit {
   readonly samples: readonly QuarantineSample[];
   /** Readings from the future, put aside. */
   readonly held: readonly BlockReading[];
-  /** Rows of held readings that are in the block now. */
+  /** Readings whose time nobody knows yet, put aside, and the start of the machine in which they came. */
+  readonly undated?: { readonly bootId: string; readonly readings: readonly BlockReading[] };
+  /** Rows of held and of undated readings that are in the block now. */
   readonly released: readonly number[];
+  readonly dated?: readonly number[];
   readonly progress?: ImportProgress;
 }
 
-export interface HeldReading {
-  readonly id: number;
-  readonly reading: BlockReading;
-}
-
-const RELEASE_AT_ONCE = 1000;
 const PURGE_AT_ONCE = 2000;
 const COARSEN_AT_ONCE = 200;
 
@@ -56,6 +55,9 @@ export class EdgeBuffer {
   readonly imports: Imports;
   /** As of the last block: whoever applies a block enters what it lost. */
   readonly losses: Losses;
+  readonly undated: Undated;
+  readonly held: Held;
+  readonly times: StoredTimes;
   readonly windows: Windows;
   /** Bytes of blocks in the journal. */
   journalBytes: number;
@@ -85,7 +87,10 @@ export class EdgeBuffer {
       this.quarantine = new Quarantine(db, options.maxQuarantineBytes);
       this.imports = new Imports(db);
       this.losses = new Losses(db, this.dictionary);
+      this.undated = new Undated(db);
+      this.held = new Held(db);
       this.windows = new Windows(db, this.dictionary);
+      this.times = new StoredTimes(db, this.windows);
       const journal = this.#statements.journalState.get() as { last: number; bytes: number };
       this.journalBytes = journal.bytes;
       const books = this.#meta('books');
@@ -126,8 +131,10 @@ export class EdgeBuffer {
       this.dictionary.save();
       this.#statements.append.run(sequence, bytes);
       for (const sample of commit.samples) this.quarantine.add(sample);
-      for (const reading of commit.held) this.#hold(reading);
-      for (const id of commit.released) this.#statements.release.run(id);
+      for (const reading of commit.held) this.held.hold(reading);
+      for (const id of commit.released) this.held.release(id);
+      if (commit.undated !== undefined) this.undated.add(commit.undated.bootId, commit.undated.readings);
+      for (const id of commit.dated ?? []) this.undated.delete(id);
       if (commit.progress !== undefined) this.imports.save(commit.progress);
     });
     this.dictionary.saved();
@@ -190,12 +197,10 @@ export class EdgeBuffer {
     return purged === PURGE_AT_ONCE;
   }
 
-  /** The saved window of the device that holds the instant, whatever its length; of several parts the newest. */
   find(device: number, timeUs: number): StoredWindow | undefined {
     return this.windows.find(device, timeUs);
   }
 
-  /** Lengths of the device's saved windows that overlap `[startMs, endMs)`. */
   lengthsIn(device: number, startMs: number, endMs: number): number[] {
     return this.windows.lengthsIn(device, startMs, endMs);
   }
@@ -208,7 +213,6 @@ export class EdgeBuffer {
     return startMs < this.#purgedUntilMs ? this.#sequence : 0;
   }
 
-  /** A part number that no window has had. */
   nextPart(): number {
     return this.#sequence;
   }
@@ -232,12 +236,6 @@ export class EdgeBuffer {
       this.#saveBooks({ ...books, coarsened });
     });
     return coarsened;
-  }
-
-  /** Held readings whose time has come. */
-  due(nowMs: number): HeldReading[] {
-    const rows = this.#statements.due.all(nowMs, RELEASE_AT_ONCE) as { id: number; block: Uint8Array }[];
-    return rows.map(({ id, block }) => ({ id, reading: decodeBlock(block).readings[0]! }));
   }
 
   /** Bytes on disk (with log and free pages), and of these the ones in use. */
@@ -264,11 +262,6 @@ export class EdgeBuffer {
     this.#statements.setMeta.run('books', JSON.stringify(books));
     this.#statements.setMeta.run('sequence', this.#sequence);
     this.losses.save();
-  }
-
-  #hold(reading: BlockReading): void {
-    const block = encodeBlock({ readings: [reading], tally: emptyTally() });
-    this.#statements.hold.run(Math.ceil(reading.timeUs / 1000), block);
   }
 
   #meta(key: string): unknown {
@@ -302,8 +295,5 @@ function prepareStatements(db: Db) {
       'SELECT coalesce(max(sequence), 0) AS last, coalesce(sum(length(block)), 0) AS bytes FROM journal',
     ),
     forget: db.prepare('DELETE FROM journal WHERE sequence < ?'),
-    hold: db.prepare('INSERT INTO held (due_ms, block) VALUES (?, ?)'),
-    due: db.prepare('SELECT id, block FROM held WHERE due_ms <= ? ORDER BY id LIMIT ?'),
-    release: db.prepare('DELETE FROM held WHERE id = ?'),
   };
 }

@@ -13,6 +13,7 @@
  * losses      what was lost, left out or put aside, by UTC day, kind, reason and device (0: not known); receipted is the
  *             highest count that the cloud has
  * held        readings from the future, until their time comes
+ * undated     readings that brought no time while the clock was not believed, until it is
  * quarantine  samples of what was rejected
  * imports     how far each imported file is in
  *
@@ -53,6 +54,8 @@ const SCHEMA = `
     count INTEGER NOT NULL, receipted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (day_ms, kind, reason, device)) WITHOUT ROWID;
   CREATE TABLE held (id INTEGER PRIMARY KEY, due_ms INTEGER NOT NULL, block BLOB NOT NULL);
+  CREATE TABLE undated (id INTEGER PRIMARY KEY, boot TEXT NOT NULL, last_us INTEGER NOT NULL, readings INTEGER NOT NULL,
+    block BLOB NOT NULL);
   CREATE TABLE quarantine (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, payload BLOB NOT NULL);
   CREATE TABLE imports (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, position INTEGER NOT NULL, rows INTEGER NOT NULL,

@@ -87,9 +87,9 @@ export class Windows {
   }
 
   /** Windows without a receipt that may be sent, oldest first, behind `after`. */
-  backlog(nowMs: number, after: WindowId, limit: number): BacklogWindow[] {
+  backlog(steadyMs: number, after: WindowId, limit: number): BacklogWindow[] {
     const rows = this.#statements.backlog.all(
-      nowMs,
+      steadyMs,
       after.startMs,
       after.device,
       after.lengthMs,
@@ -100,8 +100,8 @@ export class Windows {
   }
 
   /** One window as it may be sent now; undefined where it has its receipt or is not closed. */
-  unsent(nowMs: number, id: WindowId): BacklogWindow | undefined {
-    const row = this.#statements.unsent.get(id.device, id.startMs, id.lengthMs, id.part, nowMs) as Row | undefined;
+  unsent(steadyMs: number, id: WindowId): BacklogWindow | undefined {
+    const row = this.#statements.unsent.get(id.device, id.startMs, id.lengthMs, id.part, steadyMs) as Row | undefined;
     return row === undefined ? undefined : this.#backlogWindow(row);
   }
 
@@ -111,6 +111,11 @@ export class Windows {
       ({ device, startMs, lengthMs, part, revision }) =>
         this.#statements.attempted.run(device, startMs, lengthMs, part, revision).changes === 1,
     );
+  }
+
+  /** On the steady clock; 0 where there are none. */
+  lastClosingMs(): number {
+    return this.#statements.lastClosing.get() as number;
   }
 
   backlogState(): BacklogState {
@@ -222,6 +227,13 @@ function prepareStatements(db: Db) {
       `SELECT count(*) AS windows, coalesce(sum(bytes), 0) AS bytes, min(start_ms) AS oldestMs
          FROM windows INDEXED BY backlog WHERE revision > receipted`,
     ),
+    lastClosing: db
+      .prepare(
+        `SELECT max(
+           (SELECT coalesce(max(closes_ms), 0) FROM windows INDEXED BY receipted WHERE revision <= receipted),
+           (SELECT coalesce(max(closes_ms), 0) FROM windows INDEXED BY backlog WHERE revision > receipted))`,
+      )
+      .pluck(),
     attempted: db.prepare(`UPDATE windows SET attempted = revision WHERE ${key} AND revision = ?`),
     receipted: db.prepare(`UPDATE windows SET receipted = ? WHERE ${key} AND receipted < ?`),
     purgeable: db.prepare(

@@ -11,7 +11,6 @@ import type { EdgetallyError } from '../../shared/errors.js';
 import type { MqttEnd } from '../../shared/mqtt-reasons.js';
 import { decodeReceipt, type Receipt } from '../../shared/receipt.js';
 import { downTopic, upTopic } from '../../shared/topics.js';
-import type { Clock } from '../clock.js';
 import type { WindowId } from '../stored-window.js';
 import { Link, type LinkState } from './link.js';
 import type { PushOptions } from './options.js';
@@ -21,13 +20,20 @@ import { Pacer } from './pacer.js';
 /** `offline` is for the last will; `stopped` is said by the gateway itself, when it is stopped on purpose. */
 export type StatusWord = 'online' | 'offline' | 'stopped';
 
+export interface PushClock {
+  /** What the system clock says: to be shown. */
+  nowMs(): number;
+  /** Goes on evenly, whatever is done to the clock: for deadlines. */
+  steadyMs(): number;
+}
+
 export interface PushContext {
   readonly gateway: string;
   readonly epoch: string;
   readonly session: number;
   readonly options: PushOptions;
   readonly backlog: Backlog;
-  readonly clock: Clock;
+  readonly clock: PushClock;
   readonly log: Logger;
   /** The status message of this moment. */
   status(state: StatusWord): Uint8Array;
@@ -58,7 +64,7 @@ export class Push {
   #running: Promise<void> | undefined;
   #ready = false;
   #timer: NodeJS.Timeout | undefined;
-  #statusAtMs = 0;
+  #statusAtMs = Number.NEGATIVE_INFINITY;
   #lastReceiptMs: number | null = null;
   #lastRejection: string | null = null;
   readonly #counters = { publishedBytes: 0, receipts: 0, badReceipts: 0 };
@@ -75,7 +81,7 @@ export class Push {
       },
       (window) => encodedSizeHint(window.summary),
     );
-    this.#pacer = new Pacer(options.maxPublishesPerSecond, options.maxBytesPerSecond, clock.nowMs());
+    this.#pacer = new Pacer(options.maxPublishesPerSecond, options.maxBytesPerSecond, clock.steadyMs());
     this.#link = new Link(
       options,
       {
@@ -123,10 +129,10 @@ export class Push {
 
   /** Deadlines and the status message. Call a few times a second. */
   tick(): void {
-    const nowMs = this.#context.clock.nowMs();
-    const expired = this.#outbox.expire(nowMs);
+    const steadyMs = this.#context.clock.steadyMs();
+    const expired = this.#outbox.expire(steadyMs);
     if (expired > 0) this.#context.log.warn({ batches: expired }, 'no receipt in time, sending again');
-    if (this.#ready && Math.abs(nowMs - this.#statusAtMs) >= this.#context.options.statusInterval) {
+    if (this.#ready && steadyMs - this.#statusAtMs >= this.#context.options.statusInterval) {
       this.#publishStatus('online');
     }
     this.#pump();
@@ -170,7 +176,7 @@ export class Push {
   }
 
   #publishStatus(state: StatusWord): void {
-    this.#statusAtMs = this.#context.clock.nowMs();
+    this.#statusAtMs = this.#context.clock.steadyMs();
     this.#link.publish(upTopic(this.#context.gateway, 'status'), this.#context.status(state), { qos: 1, retain: true });
   }
 
@@ -187,25 +193,25 @@ export class Push {
   /** Comes back for the rest when the caps allow. */
   #sendAll(): void {
     while (this.#ready) {
-      const nowMs = this.#context.clock.nowMs();
-      const waitMs = this.#pacer.waitMs(nowMs);
+      const steadyMs = this.#context.clock.steadyMs();
+      const waitMs = this.#pacer.waitMs(steadyMs);
       if (waitMs > 0) {
         this.#timer = setTimeout(() => this.#pump(), waitMs);
         return;
       }
-      if (!this.#send(nowMs)) return;
+      if (!this.#send(steadyMs)) return;
     }
   }
 
-  #send(nowMs: number): boolean {
-    const outgoing = this.#outbox.next(nowMs);
+  #send(steadyMs: number): boolean {
+    const outgoing = this.#outbox.next(steadyMs);
     if (outgoing === undefined) return false;
     const { gateway, epoch, session, options } = this.#context;
     const payload = encodeBatch({
       epoch,
       session,
       sequence: outgoing.sequence,
-      sentMs: nowMs,
+      sentMs: Math.max(0, this.#context.clock.nowMs()),
       windows: outgoing.windows.map((window) => window.summary),
       ledger: outgoing.ledger,
       losses: [],
@@ -249,7 +255,7 @@ export class Push {
       if (rejected.session !== session) continue;
       this.#lastRejection = `${rejected.reason}: ${rejected.detail}`;
       log.error({ reason: rejected.reason, detail: rejected.detail }, 'the cloud refused a batch; it is kept');
-      this.#outbox.rejected(rejected.sequence, WHOLE.has(rejected.reason), clock.nowMs());
+      this.#outbox.rejected(rejected.sequence, WHOLE.has(rejected.reason), clock.steadyMs());
     }
   }
 }

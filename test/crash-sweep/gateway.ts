@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { bufferSchema } from '../../agent/buffer/options.js';
+import { ALWAYS, clocksOf } from '../../agent/clock-testing.js';
 import { Pipeline } from '../../agent/pipeline.js';
 import { Outbox } from '../../agent/push/outbox.js';
 import type { Push } from '../../agent/push/push.js';
@@ -34,14 +35,12 @@ function decode({ payload }: Message): Decoded {
 class ScriptedPush {
   readonly #outbox: Outbox;
   readonly #pipeline: Pipeline;
-  readonly #nowMs: () => number;
   readonly #say: (line: string) => void;
   #sent: number[] = [];
 
-  constructor(pipeline: Pipeline, nowMs: () => number, say: (line: string) => void) {
+  constructor(pipeline: Pipeline, say: (line: string) => void) {
     const { buffer } = pipeline;
     this.#pipeline = pipeline;
-    this.#nowMs = nowMs;
     this.#say = say;
     this.#outbox = new Outbox(
       {
@@ -66,7 +65,7 @@ class ScriptedPush {
   }
 
   tick(): void {
-    this.#outbox.expire(this.#nowMs());
+    this.#outbox.expire(this.#pipeline.time.now().steadyMs);
     this.#pump();
   }
 
@@ -86,12 +85,13 @@ class ScriptedPush {
 
   #pump(): void {
     try {
-      for (let out = this.#outbox.next(this.#nowMs()); out; out = this.#outbox.next(this.#nowMs())) {
+      const { steadyMs, wallMs } = this.#pipeline.time.now();
+      for (let out = this.#outbox.next(steadyMs); out; out = this.#outbox.next(steadyMs)) {
         const { sequence, windows, ledger } = out;
         const { epoch, session } = this.#pipeline.buffer;
         const summaries = windows.map(({ summary }) => summary);
         const content = { windows: summaries, ledger, losses: [] };
-        const batch = encodeBatch({ epoch, session, sequence, sentMs: this.#nowMs(), ...content });
+        const batch = encodeBatch({ epoch, session, sequence, sentMs: wallMs, ...content });
         this.#say(`sent ${session} ${sequence} ${Buffer.from(batch).toString('base64')}`);
         this.#sent.push(sequence);
       }
@@ -104,8 +104,7 @@ class ScriptedPush {
 export class Gateway {
   readonly #path: string;
   readonly #say: (line: string) => void;
-  #nowMs = DAY_START_MS;
-  #monotonicMs = 0;
+  readonly #now = { ms: DAY_START_MS };
   #pipeline: Pipeline | undefined;
   #push: ScriptedPush | undefined;
   #tick: () => void = () => undefined;
@@ -127,7 +126,7 @@ export class Gateway {
   }
 
   get seconds(): number {
-    return (this.#nowMs - DAY_START_MS) / 1000;
+    return (this.#now.ms - DAY_START_MS) / 1000;
   }
 
   /** Tries a few times, as a supervisor does that starts a failed program again. */
@@ -138,7 +137,8 @@ export class Gateway {
           options: OPTIONS,
           databasePath: this.#path,
           decode,
-          clock: { nowMs: () => this.#nowMs, monotonicMs: () => (this.#monotonicMs += 1_000) },
+          clock: clocksOf(this.#now),
+          clockOptions: ALWAYS,
           log: this.#log,
         });
         break;
@@ -147,7 +147,7 @@ export class Gateway {
         this.#say(`fault open: ${(error as Error).message}`);
       }
     }
-    this.#push = new ScriptedPush(this.#pipeline, () => this.#nowMs, this.#say);
+    this.#push = new ScriptedPush(this.#pipeline, this.#say);
     await this.#start(this.#pipeline, this.#push as unknown as Push);
   }
 
@@ -172,7 +172,7 @@ export class Gateway {
 
   async step(step: Step): Promise<void> {
     if (step.do === 'clock') {
-      this.#nowMs = DAY_START_MS + step.seconds * 1000;
+      this.#now.ms = DAY_START_MS + step.seconds * 1000;
       this.#say(`clock ${step.seconds}`);
     } else if (step.do === 'deliver') await this.deliver(step.messages);
     else if (step.do === 'receipts') this.#push!.receipts(step.lost ?? false);
@@ -208,7 +208,7 @@ export class Gateway {
         if (error !== undefined) this.#refused.push(message);
         resolve();
       };
-      this.pipeline.accept({ topic: 't', payload, arrivalUs: this.#nowMs * 1000 }, done, true);
+      this.pipeline.accept({ topic: 't', payload, arrivalUs: this.#now.ms * 1000 }, done, true);
     });
   }
 }

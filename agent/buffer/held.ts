@@ -1,0 +1,38 @@
+/** Readings from the future, put aside until their time comes. Writes belong into a transaction of the caller. */
+import { type BlockReading, emptyTally } from '../block.js';
+import { decodeBlock, encodeBlock } from './block-codec.js';
+import type { Db } from './schema.js';
+
+export interface HeldReading {
+  readonly id: number;
+  readonly reading: BlockReading;
+}
+
+const RELEASE_AT_ONCE = 1000;
+
+export class Held {
+  readonly #statements;
+
+  constructor(db: Db) {
+    this.#statements = {
+      hold: db.prepare('INSERT INTO held (due_ms, block) VALUES (?, ?)'),
+      due: db.prepare('SELECT id, block FROM held WHERE due_ms <= ? ORDER BY id LIMIT ?'),
+      release: db.prepare('DELETE FROM held WHERE id = ?'),
+    };
+  }
+
+  hold(reading: BlockReading): void {
+    const block = encodeBlock({ readings: [reading], tally: emptyTally() });
+    this.#statements.hold.run(Math.ceil(reading.timeUs / 1000), block);
+  }
+
+  /** Some of those whose time has come. */
+  due(nowMs: number): HeldReading[] {
+    const rows = this.#statements.due.all(nowMs, RELEASE_AT_ONCE) as { id: number; block: Uint8Array }[];
+    return rows.map(({ id, block }) => ({ id, reading: decodeBlock(block).readings[0]! }));
+  }
+
+  release(id: number): void {
+    this.#statements.release.run(id);
+  }
+}
