@@ -3,10 +3,9 @@
 import { Consumer, type ConsumerState } from './accept/consumer.js';
 import type { CloudConfig } from './config.js';
 import { type ConsolidateBooks, Consolidator } from './consolidate/consolidator.js';
-import { RollUpKeeper } from './consolidate/roll-up-keeper.js';
 import type { Log } from './log.js';
-import { openSqliteStore } from './store/sqlite-store.js';
-import type { Store } from './store/store.js';
+import { RollUpThread } from './roll-up-thread.js';
+import { openSqliteStore, type SqliteStore } from './store/sqlite-store.js';
 
 export interface ServiceState {
   readonly consumer: ConsumerState;
@@ -14,11 +13,11 @@ export interface ServiceState {
 }
 
 export class Service {
-  readonly store: Store;
+  readonly store: SqliteStore;
   readonly #log: Log;
   readonly #consumer: Consumer;
   readonly #consolidator: Consolidator;
-  readonly #keeper: RollUpKeeper;
+  readonly #rollUps: RollUpThread;
   readonly #stopping = new AbortController();
   #stopped: Promise<void> | undefined;
 
@@ -27,12 +26,12 @@ export class Service {
     const { database: path, maxQuarantineBytes, rollUpDelay: settleMs } = config;
     this.#log = log;
     this.store = openSqliteStore({ path, maxQuarantineBytes });
-    this.#keeper = new RollUpKeeper({ store: this.store, log, settleMs, now });
+    this.#rollUps = new RollUpThread({ path, settleMs, put: (rows) => this.store.putRollUpRows(rows), log });
     this.#consolidator = new Consolidator({
       store: this.store,
       send: (topic, payload) => this.#consumer.send(topic, payload),
       receiptDelayMs: config.receiptDelay,
-      onChanged: () => this.#keeper.nudge(),
+      onChanged: () => this.#rollUps.nudge(),
       signal: this.#stopping.signal,
       log,
       now,
@@ -57,7 +56,7 @@ export class Service {
       await this.stop();
       throw error;
     }
-    this.#keeper.start();
+    this.#rollUps.start();
     await this.#consumer.untilUp();
   }
 
@@ -72,7 +71,7 @@ export class Service {
     await this.#consumer.stop();
     this.#stopping.abort();
     await this.#consolidator.idle();
-    await this.#keeper.stop();
+    await this.#rollUps.stop();
     await this.store.close();
     this.#log.info({ ...this.#consolidator.books }, 'stopped');
   }

@@ -4,13 +4,11 @@
  * After an error of the disk the next commit of a connection may succeed over lost data, so the connection is given up
  * with the error and the file opened afresh, checks and all, for the next call.
  */
-import type { Statement } from 'better-sqlite3';
-import { encodeSummary, ROLL_UP_SPAN_MS } from './sqlite-blob.js';
 import { SqliteChanges } from './sqlite-changes.js';
 import { SqliteDictionary } from './sqlite-dictionary.js';
+import { type RollUpRow, rollUpRow, SqliteRollUps } from './sqlite-roll-ups.js';
 import { type Db, explain, lockForWriting, openForReading, openForWriting } from './sqlite-schema.js';
 import { SqliteSnapshot } from './sqlite-snapshot.js';
-import { levelNumber } from './sqlite-stale.js';
 import type { Applied, Change, RollUp, Snapshot, SnapshotStore, Store } from './store.js';
 
 export interface SqliteStoreOptions {
@@ -20,18 +18,19 @@ export interface SqliteStoreOptions {
 }
 
 /** Opens the database for writing, and makes it where there is none. */
-export function openSqliteStore(options: SqliteStoreOptions): Store {
+export function openSqliteStore(options: SqliteStoreOptions): SqliteStore {
   return new SqliteStore(options);
 }
 
 /** Opens the database for reading only; a process that writes may be at work beside. */
-export function openSqliteReader(path: string): SnapshotStore & { close(): Promise<void> } {
+export function openSqliteReader(path: string): SqliteReader {
   return new SqliteReader(path);
 }
 
-class SqliteReader implements SnapshotStore {
+export class SqliteReader implements SnapshotStore {
   readonly #path: string;
   #db: Db | undefined;
+  #dictionary: SqliteDictionary | undefined;
   #snapshot: SqliteSnapshot | undefined;
   /** One snapshot at a time: there is one connection. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -57,6 +56,12 @@ class SqliteReader implements SnapshotStore {
     return result;
   }
 
+  /** What was computed from the last snapshot, for the connection that writes. */
+  rowsOf(rollUps: readonly RollUp[]): RollUpRow[] {
+    const dictionary = this.#dictionary!;
+    return rollUps.map((rollUp) => rollUpRow(dictionary, rollUp));
+  }
+
   async close(): Promise<void> {
     await this.#turn;
     this.#giveUp();
@@ -70,7 +75,8 @@ class SqliteReader implements SnapshotStore {
   #open(): SqliteSnapshot {
     if (this.#db === undefined || this.#snapshot === undefined) {
       this.#db = openForReading(this.#path);
-      this.#snapshot = new SqliteSnapshot(this.#db, new SqliteDictionary(this.#db));
+      this.#dictionary = new SqliteDictionary(this.#db);
+      this.#snapshot = new SqliteSnapshot(this.#db, this.#dictionary);
     }
     return this.#snapshot;
   }
@@ -80,11 +86,10 @@ interface Writer {
   readonly db: Db;
   readonly dictionary: SqliteDictionary;
   readonly changes: SqliteChanges;
-  readonly putRollUp: Statement<unknown[]>;
-  readonly clearDirty: Statement<unknown[]>;
+  readonly rollUps: SqliteRollUps;
 }
 
-class SqliteStore implements Store {
+export class SqliteStore implements Store {
   readonly #options: SqliteStoreOptions;
   readonly #lock: Db;
   #writer: Writer | undefined;
@@ -107,15 +112,12 @@ class SqliteStore implements Store {
   }
 
   async putRollUps(rollUps: readonly RollUp[]): Promise<void> {
-    this.#write(({ dictionary, putRollUp, clearDirty }) => {
-      for (const { scope, resolution, subject, startMs, mark, readings, counted, metrics } of rollUps) {
-        const level = levelNumber({ scope, resolution });
-        const id = dictionary.subjectId(scope, subject);
-        const summary = encodeSummary(dictionary, metrics, startMs, ROLL_UP_SPAN_MS);
-        putRollUp.run(level, startMs, id, mark, readings, counted, summary);
-        clearDirty.run(level, startMs, id, mark);
-      }
-    });
+    this.#write((writer) => writer.rollUps.put(rollUps.map((rollUp) => rollUpRow(writer.dictionary, rollUp))));
+  }
+
+  /** The same, of roll-ups that another connection computed. */
+  async putRollUpRows(rows: readonly RollUpRow[]): Promise<void> {
+    this.#write((writer) => writer.rollUps.put(rows));
   }
 
   read<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
@@ -160,12 +162,7 @@ class SqliteStore implements Store {
         db,
         dictionary,
         changes: new SqliteChanges(db, dictionary, this.#options.maxQuarantineBytes),
-        putRollUp: db.prepare(
-          `INSERT INTO rollups (level, start_ms, subject, mark, readings, counted, summary) VALUES (?, ?, ?, ?, ?, ?, ?)
-           ON CONFLICT DO UPDATE SET mark = excluded.mark, readings = excluded.readings, counted = excluded.counted,
-             summary = excluded.summary WHERE excluded.mark > mark`,
-        ),
-        clearDirty: db.prepare('DELETE FROM dirty WHERE level = ? AND start_ms = ? AND subject = ? AND mark <= ?'),
+        rollUps: new SqliteRollUps(db),
       };
     }
     return this.#writer;
