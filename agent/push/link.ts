@@ -106,6 +106,7 @@ export class Link {
   async #attempt(signal: AbortSignal): Promise<MqttClient> {
     this.#state = { ...this.#state, state: 'connecting' };
     const credentials = await this.#handlers.credentials();
+    signal.throwIfAborted(); // a listener that is added now would never be called
     const client = mqtt.connect(this.#options.url, {
       ...credentials,
       protocolVersion: this.#protocol,
