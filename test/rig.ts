@@ -22,7 +22,7 @@ const READY_MS = 20_000;
 
 export const AGENT = join(ROOT, 'build/agent/main.js');
 export const CLOUD = join(ROOT, 'build/cloud/main.js');
-const BROKER = join(ROOT, 'build/demo/iot-core.js');
+export const BROKER = join(ROOT, 'build/demo/iot-core.js');
 
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
