@@ -12,7 +12,7 @@ import { Pipeline } from '../agent/pipeline.js';
 const [dir = '', durability] = process.argv.slice(2);
 const MESSAGES = 5;
 const SYNC_INTERVAL_MS = 10_000;
-const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
 const say = (line: string) => writeSync(1, `${line}\n`);
 
 let nowMs = Date.UTC(2026, 2, 1);
@@ -27,7 +27,7 @@ const pipeline = new Pipeline({
 });
 
 function reading(timeMs: number) {
-  const common = { group: '', device: 'd', lane: '', windowMs: MINUTE_MS, latenessMs: 0 };
+  const common = { group: '', device: 'd', lane: '', windowMs: HOUR_MS, latenessMs: 0 };
   return { ...common, timeUs: timeMs * 1000, metrics: ['x'], values: [1] };
 }
 
@@ -57,9 +57,10 @@ monotonicMs += SYNC_INTERVAL_MS;
 work('look with nothing new');
 await deliver();
 await pipeline.save('all');
-nowMs += 2 * MINUTE_MS;
+nowMs += 2 * HOUR_MS;
+monotonicMs += 2 * HOUR_MS;
 const first = { device: 0, startMs: Number.MIN_SAFE_INTEGER, lengthMs: 0, part: 0 };
-const [window] = pipeline.buffer.windows.backlog(nowMs, first, 1);
+const [window] = pipeline.buffer.windows.backlog(pipeline.time.now().steadyMs, first, 1);
 say('begin sending');
 if (pipeline.buffer.attempted([window!.ref]).length !== 1) throw new Error('the window did not leave');
 say('end sending');

@@ -16,6 +16,7 @@ export class Durability {
   readonly #relaxed: boolean;
   readonly #intervalMs: number;
   readonly #touch;
+  readonly #changes;
   #unsynced = false;
   #syncedMs = Number.NEGATIVE_INFINITY;
 
@@ -25,6 +26,7 @@ export class Durability {
     this.#relaxed = durability === 'relaxed';
     this.#intervalMs = syncInterval;
     this.#touch = db.prepare("INSERT INTO meta VALUES ('syncs', 1) ON CONFLICT DO UPDATE SET value = value + 1");
+    this.#changes = db.prepare('SELECT total_changes()').pluck();
     if (this.#relaxed) db.pragma('synchronous = NORMAL');
   }
 
@@ -32,8 +34,10 @@ export class Durability {
   transaction<T>(work: () => T, synced: boolean): T {
     if (!this.#relaxed) return this.#db.transaction(work)();
     if (!synced) {
-      this.#unsynced = true;
-      return this.#db.transaction(work)();
+      const before = this.#changes.get();
+      const result = this.#db.transaction(work)();
+      if (this.#changes.get() !== before) this.#unsynced = true; // housekeeping mostly finds nothing to do
+      return result;
     }
     this.#db.pragma('synchronous = FULL');
     try {
