@@ -28,9 +28,9 @@ export async function checkAgent(dir: string, lines: readonly string[]): Promise
   const after: string[] = [];
   const gateway = new Gateway(dir, (line) => after.push(line));
   const wrong: string[] = [];
+  await gateway.step({ do: 'clock', seconds: before.seconds }); // it went on meanwhile
   await gateway.open();
   wrong.push(...balanced(gateway, 'after the restart'));
-  await gateway.step({ do: 'clock', seconds: before.seconds });
   await gateway.deliver(MESSAGES.filter(({ index }) => !before.acknowledged.has(index)));
   await finish(gateway, before, wrong);
   const { books } = gateway.pipeline;
