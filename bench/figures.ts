@@ -69,12 +69,17 @@ export async function inTurns(
   };
 }
 
-/** CPU time of this process that `work` took, in ns for each of `count`: being made to wait by others does not show. */
-export function cpuNs(count: number, work: () => void): number {
+/**
+ * CPU time of this process that `work` took, in ns for each of `count`: being made to wait by others does not show. Short
+ * work is repeated for `atLeastMs`, since the kernel counts coarsely.
+ */
+export function cpuNs(count: number, work: () => void, atLeastMs = 0): number {
   const before = process.cpuUsage();
-  work();
-  const { user, system } = process.cpuUsage(before);
-  return ((user + system) * 1000) / count;
+  for (let times = 1; ; times++) {
+    work();
+    const { user, system } = process.cpuUsage(before);
+    if (user + system >= atLeastMs * 1000) return ((user + system) * 1000) / count / times;
+  }
 }
 
 const HEADER = ['what', 'unit', 'ours', 'yardstick', 'ratio', 'CPU µs', 'RSS MB', 'target'];

@@ -12,10 +12,17 @@ import Database from 'better-sqlite3';
 import { ROOT } from '../test/needs.js';
 import { aggregate } from './aggregate.js';
 import { broker } from './broker.js';
+import { cloud } from './cloud.js';
 import { type Figure, regressions, type Stage, tableOf } from './figures.js';
+import { journal } from './journal.js';
+import { memory } from './memory.js';
+import { offline } from './offline.js';
+import { report } from './report.js';
+import { sketch } from './sketch.js';
+import { wire } from './wire.js';
 
 /** In the order of the flow. */
-const STAGES: readonly Stage[] = [broker, aggregate];
+const STAGES: readonly Stage[] = [broker, aggregate, sketch, journal, wire, offline, cloud, report, memory];
 
 const RESULTS = join(ROOT, 'bench/results.md');
 const RATIOS = join(ROOT, 'bench/ratios.json');
