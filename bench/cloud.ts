@@ -77,7 +77,7 @@ function batchesOf(): Message[] {
 async function consolidate(path: string, messages: readonly Message[]): Promise<number> {
   const store = openSqliteStore({ path, maxQuarantineBytes: 1e6 });
   const stopping = new AbortController();
-  const keeper = new RollUpKeeper({ store, log: silent, settleMs: 1 });
+  const keeper = new RollUpKeeper({ store, log: silent, settleMs: 1, now: Date.now });
   let receipts = 0;
   const consolidator = new Consolidator({
     store,

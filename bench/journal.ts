@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { pino } from 'pino';
 import { compileRoutes } from '../agent/accept/routes.js';
+import { ALWAYS, TestClocks } from '../agent/clock-testing.js';
 import { agentSchema } from '../agent/config.js';
 import { Pipeline } from '../agent/pipeline.js';
 import { Outbox } from '../agent/push/outbox.js';
@@ -79,12 +80,13 @@ function payload(device: number, second: number): string {
 /** The agent's pipeline and outbox, with a cloud that answers at once. Returns the bytes that its commits wrote. */
 async function gateway(dir: string): Promise<number> {
   const config = agentSchema.parse({ gateway: 'gw', accept: { routes: [{ ...ROUTE, window: '1m', lateness: '1s' }] } });
-  let nowMs = START_MS;
+  const clock = new TestClocks(START_MS);
   const pipeline = new Pipeline({
     options: { ...config.buffer, commitInterval: 1000 },
     databasePath: join(dir, 'edgetally.db'),
     decode: compileRoutes(config.accept.routes, config.accept.limits),
-    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
+    clock,
+    clockOptions: ALWAYS,
     log: pino({ level: 'silent' }),
   });
   const { buffer } = pipeline;
@@ -101,7 +103,8 @@ async function gateway(dir: string): Promise<number> {
   );
   let commitBytes = 0;
   for (let second = 0; second < SECONDS; second++) {
-    nowMs = START_MS + (second + 1) * 1000;
+    clock.pass(1000);
+    const nowMs = clock.nowMs();
     for (let device = 0; device < DEVICES; device++) {
       const message = {
         topic: deviceTopic(device),
