@@ -8,6 +8,7 @@ import { VERSION } from '../shared/version.js';
 import { BrokerSource } from './accept/broker.js';
 import { MqttSource } from './accept/mqtt-client.js';
 import { compileRoutes, routeSubscriptions } from './accept/routes.js';
+import { backlogOf } from './backlog.js';
 import { sumReasons } from './books.js';
 import { lossWindow } from './buffer/options.js';
 import { systemClocks } from './clock.js';
@@ -15,7 +16,7 @@ import type { AgentConfig } from './config.js';
 import { Pipeline } from './pipeline.js';
 import { Push, type StatusWord } from './push/push.js';
 import type { Source } from './reading.js';
-import { type AgentStatus, serveStatus, socketPath } from './status.js';
+import { type AgentStatus, type RefusedState, serveStatus, socketPath } from './status.js';
 import { uplinkTls } from './uplink-tls.js';
 
 const SAMPLES = 20;
@@ -29,6 +30,9 @@ export type AgentMode = 'run' | 'import' | 'inspect';
 
 export class Agent {
   readonly pipeline: Pipeline;
+  /** Resolves where only a new process may help. */
+  readonly gaveUp: Promise<void>;
+  #giveUp!: () => void;
   readonly #mode: AgentMode;
   readonly #config: AgentConfig;
   readonly #log: Logger;
@@ -43,6 +47,9 @@ export class Agent {
     this.#config = config;
     this.#log = log;
     this.#mode = mode;
+    this.gaveUp = new Promise((resolve) => {
+      this.#giveUp = resolve;
+    });
     if (mode !== 'inspect') mkdirSync(config.data, { recursive: true });
     this.pipeline = new Pipeline({
       options: config.buffer,
@@ -98,6 +105,7 @@ export class Agent {
       },
       push: this.#push?.state ?? null,
       sources: this.#sources.map((source) => source.describe()),
+      refusedWindows: { byReason: buffer.windows.refused.counts(), latest: this.#refusedWindows() },
       quarantine: buffer.quarantine
         .newest(SAMPLES)
         .map((sample) => ({ ...sample, payload: Buffer.from(sample.payload).toString('utf8') })),
@@ -110,23 +118,29 @@ export class Agent {
     return { future: all - undated, undated };
   }
 
+  #refusedWindows(): RefusedState[] {
+    const { dictionary, windows } = this.pipeline.buffer;
+    return windows.refused.list(SAMPLES).map(({ ref, ...why }) => ({
+      ...dictionary.deviceName(ref.device),
+      startMs: ref.startMs,
+      lengthMs: ref.lengthMs,
+      ...why,
+    }));
+  }
+
   #makePush(options: NonNullable<AgentConfig['push']>): Push {
     const { buffer } = this.pipeline;
+    const clock = { nowMs: this.#clocks.nowMs, steadyMs: () => this.pipeline.time.now().steadyMs };
     return new Push({
       gateway: this.#config.gateway,
       epoch: buffer.epoch,
       session: buffer.session,
       options,
-      backlog: {
-        page: (nowMs, after, limit) => buffer.windows.backlog(nowMs, after, limit),
-        unsent: (nowMs, id) => buffer.windows.unsent(nowMs, id),
-        ledger: (refs) => buffer.windows.ledger(refs),
-        attempted: (refs) => buffer.attempted(refs),
-        receipted: (refs) => buffer.receipted(refs),
-      },
-      clock: { nowMs: this.#clocks.nowMs, steadyMs: () => this.pipeline.time.now().steadyMs },
+      backlog: backlogOf(buffer, clock),
+      clock,
       log: this.#log,
       status: (state) => this.#statusMessage(state),
+      giveUp: () => this.#giveUp(),
       ...uplinkTls(options, options.clientId ?? this.#config.gateway, this.#clocks, this.#log),
     });
   }
@@ -143,7 +157,12 @@ export class Agent {
       backlog: buffer.windows.backlogState(),
       open: this.pipeline.unsavedState(),
       readings: { in: all, counted, duplicate, rejected: sumReasons(books.rejected), held },
-      reasons: { rejected: books.rejected, values: books.values, coarsened: books.coarsened },
+      reasons: {
+        rejected: books.rejected,
+        values: books.values,
+        coarsened: books.coarsened,
+        refused: buffer.windows.refused.counts(),
+      },
     });
   }
 

@@ -16,6 +16,9 @@ import { statusText } from './status-view.js';
 
 const CONFIG_PLACES = ['edgetally.yaml', '/etc/edgetally/edgetally.yaml'];
 
+/** For the supervisor: nothing is wrong with the configuration, start it again (EX_TEMPFAIL of sysexits.h). */
+const EXIT_GAVE_UP = 75;
+
 function configOption(): Option {
   const found = CONFIG_PLACES.find((path) => existsSync(path)) ?? CONFIG_PLACES[0];
   return new Option('-c, --config <file>', 'configuration file').env('EDGETALLY_CONFIG').default(found);
@@ -93,9 +96,10 @@ async function run(config: AgentConfig): Promise<void> {
   });
   await agent.start();
   log.info({ gateway: config.gateway, version: VERSION, database: databasePath(config) }, 'ready');
-  await stopped;
+  const end = await Promise.race([stopped.then(() => 'stopped'), agent.gaveUp.then(() => 'gave up')]);
   log.info('stopping');
   await agent.stop();
+  if (end === 'gave up') process.exitCode = EXIT_GAVE_UP;
 }
 
 try {

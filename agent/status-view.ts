@@ -4,12 +4,15 @@ import type { AgentStatus } from './status.js';
 import { doubtText } from './time-keeper.js';
 
 const SAMPLES_SHOWN = 5;
+/** A receipt that is owed for longer is worth a word. */
+const NOTABLE_MS = 10_000;
 
 export function statusText(status: AgentStatus): string {
   return [
     ...head(status),
     ...link(status),
     ...backlog(status),
+    ...refusedWindows(status),
     ...books(status),
     ...status.sources.map((source) => row(`source ${source.name}`, `${source.state}, ${source.detail}`)),
     ...quarantine(status),
@@ -35,17 +38,34 @@ function clock({ clock, timeMs }: AgentStatus): string[] {
   return [row('clock', `NOT BELIEVED: ${doubtText(clock.doubt)}; it says ${new Date(timeMs).toISOString()}${newest}`)];
 }
 
-function link({ push, running, timeMs }: AgentStatus): string[] {
+function link({ push, running }: AgentStatus): string[] {
   if (push === null)
     return [row('link', running ? 'none: no uplink is configured' : 'unknown: the agent is not running')];
-  const { link, lastReceiptMs, counters } = push;
-  const receipt = lastReceiptMs === null ? 'none since the start' : `${age(timeMs - lastReceiptMs)} ago`;
+  const { link, receiptAgeMs, silentMs, credit, counters } = push;
+  const { sent, expired, newSockets = 0, newClients = 0 } = counters;
+  const receipt = receiptAgeMs === null ? 'none since the start' : `${age(receiptAgeMs)} ago`;
+  const owed = silentMs < NOTABLE_MS ? '' : `, one is owed for ${age(silentMs)}`;
+  const renewed = newSockets + newClients;
   const lines = [
     row('link', `${link.state}${link.problem === undefined ? '' : `: ${link.problem}`}`),
-    row('last receipt', receipt),
-    row('batches', `${counters.sent} sent, ${push.inFlight} without a receipt, ${counters.expired} sent again`),
+    row('last receipt', receipt + owed),
+    row('batches', `${sent} sent, ${push.inFlight} without a receipt, ${expired} sent again`),
   ];
-  if (push.setAside > 0) lines.push(row('refused', `${push.setAside} windows set aside: ${push.lastRejection}`));
+  if (renewed > 0) lines.push(row('watchdog', `${renewed} links were up and brought no receipt, and were replaced`));
+  if (credit !== null) lines.push(row('credit', `${Math.round(credit)} windows of the backlog a second`));
+  return lines;
+}
+
+/** `timeMs` and `atMs` are of the wall clock. */
+function refusedWindows({ refusedWindows, timeMs }: AgentStatus): string[] {
+  const { byReason, latest } = refusedWindows;
+  const windows = sumReasons(byReason);
+  if (windows === 0) return [];
+  const lines = [row('refused', `${windows} windows are kept that cannot be delivered: ${reasons(byReason)}`)];
+  for (const { group, device, startMs, lengthMs, reason, detail, atMs } of latest.slice(0, SAMPLES_SHOWN)) {
+    const what = `${printable(`${group}/${device}`, 60)}, ${age(lengthMs)} from ${new Date(startMs).toISOString()}`;
+    lines.push(row('', `${what}: ${reason} ${age(timeMs - atMs)} ago, ${printable(detail, 90)}`));
+  }
   return lines;
 }
 

@@ -15,6 +15,17 @@ import type { SourceState } from './reading.js';
 import type { BacklogState } from './stored-window.js';
 import type { ClockState } from './time-keeper.js';
 
+/** A window that cannot be delivered, and why. */
+export interface RefusedState {
+  readonly group: string;
+  readonly device: string;
+  readonly startMs: number;
+  readonly lengthMs: number;
+  readonly reason: string;
+  readonly detail: string;
+  readonly atMs: number;
+}
+
 export interface AgentStatus {
   readonly v: 1;
   readonly gateway: string;
@@ -35,6 +46,10 @@ export interface AgentStatus {
   readonly openWindows: number;
   readonly disk: { readonly bytes: number; readonly maxBytes: number; readonly journalBytes: number };
   readonly push: PushState | null;
+  readonly refusedWindows: {
+    readonly byReason: Readonly<Record<string, number>>;
+    readonly latest: readonly RefusedState[];
+  };
   readonly sources: readonly SourceState[];
   readonly quarantine: readonly (Omit<Sample, 'payload'> & { readonly payload: string })[];
 }

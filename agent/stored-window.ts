@@ -36,6 +36,19 @@ export interface WindowRef extends WindowId {
 export interface BacklogWindow {
   readonly ref: WindowRef;
   readonly summary: WindowSummary;
+  /** Of its metrics as they are stored: about what they take in a batch before it is compressed. */
+  readonly bytes: number;
+}
+
+/** A revision that cannot be delivered, and why. */
+export interface RefusedWindow {
+  readonly ref: WindowRef;
+  /** A word: of the cloud's receipt, or `too-large` where it does not fit into a message. */
+  readonly reason: string;
+  /** For people. */
+  readonly detail: string;
+  /** When, wall clock. */
+  readonly atMs: number;
 }
 
 export interface BacklogState {

@@ -8,10 +8,13 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { pino } from 'pino';
 import { compileRoutes } from '../agent/accept/routes.js';
+import { backlogOf } from '../agent/backlog.js';
 import { ALWAYS, TestClocks } from '../agent/clock-testing.js';
 import { agentSchema } from '../agent/config.js';
 import { Pipeline } from '../agent/pipeline.js';
+import { Credit } from '../agent/push/credit.js';
 import { Outbox } from '../agent/push/outbox.js';
+import { encodeBatch } from '../shared/batch.js';
 import type { Figure, Stage } from './figures.js';
 import { deviceTopic, ROUTE } from './traffic.js';
 
@@ -90,17 +93,19 @@ async function gateway(dir: string): Promise<number> {
     log: pino({ level: 'silent' }),
   });
   const { buffer } = pipeline;
-  const outbox = new Outbox(
-    {
-      page: (at, after, limit) => buffer.windows.backlog(at, after, limit),
-      unsent: (at, id) => buffer.windows.unsent(at, id),
-      ledger: (refs) => buffer.windows.ledger(refs),
-      attempted: (refs) => buffer.attempted(refs),
-      receipted: (refs) => buffer.receipted(refs),
+  const { epoch, session } = buffer;
+  const steadyMs = () => pipeline.time.now().steadyMs;
+  const credit = new Credit(0);
+  credit.grant(undefined, 0);
+  const outbox = new Outbox({
+    backlog: backlogOf(buffer, { nowMs: clock.nowMs, steadyMs }),
+    limits: { maxInFlight: 20, maxBatchBytes: 96 * 1024, receiptTimeoutMs: 30_000 },
+    credit,
+    encode: ({ sequence, windows, ledger }) => {
+      const summaries = windows.map(({ summary }) => summary);
+      return encodeBatch({ epoch, session, sequence, sentMs: clock.nowMs(), windows: summaries, ledger, losses: [] });
     },
-    { maxInFlight: 20, maxBatchBytes: 96 * 1024, receiptTimeoutMs: 30_000 },
-    () => 200,
-  );
+  });
   let commitBytes = 0;
   for (let second = 0; second < SECONDS; second++) {
     clock.pass(1000);
@@ -117,8 +122,10 @@ async function gateway(dir: string): Promise<number> {
     pipeline.commit();
     commitBytes += writtenBytes() - before;
     pipeline.work();
-    outbox.expire(nowMs);
-    for (let out = outbox.next(nowMs); out !== undefined; out = outbox.next(nowMs)) outbox.receipt([out.sequence]);
+    outbox.expire(steadyMs());
+    for (let out = outbox.next(steadyMs()); out !== undefined; out = outbox.next(steadyMs())) {
+      outbox.receipt([out.sequence], steadyMs());
+    }
     await Promise.resolve(); // a turn of the microtasks, none of the timers
   }
   if (pipeline.books.counted !== READINGS) throw new Error('not all was counted');

@@ -170,7 +170,7 @@ export class Show {
       if (status !== undefined) this.#gateway = status;
       if (status?.openWindows === 0 && status.backlog.windows === 0 && status.books.held === 0) return;
       if (performance.now() > deadlineMs) {
-        const problem = status?.push?.link.problem ?? status?.push?.lastRejection ?? 'no reason is known';
+        const problem = status?.push?.link.problem ?? status?.refusedWindows.latest[0]?.detail ?? 'no reason is known';
         throw new Error(`after ${SETTLE_PATIENCE_MS / 1000} s there is still a backlog (${problem})`);
       }
       await sleep(POLL_MS, undefined, { signal });

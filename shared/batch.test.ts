@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
 import { batch as anyBatch } from './arbitrary.js';
-import { BATCH_LIMITS, type Batch, decodeBatch, encodeBatch, encodedSizeHint, packBody, sealBatch } from './batch.js';
+import { BATCH_LIMITS, type Batch, decodeBatch, encodeBatch, packBody, sealBatch } from './batch.js';
 import { BATCH_COLUMNS } from './batch-columns.js';
 import { encodeBody } from './batch-encode.js';
 import { identity, of, small, window } from './batch-sample.js';
@@ -130,25 +130,6 @@ t.test('speed', async (t) => {
     // Not a benchmark: only what an accident in a hot path would break.
     assert.ok(encode < 20_000 && decode < 20_000);
   }
-});
-
-t.test('the size hint is kept', async () => {
-  const total = (windows: readonly WindowSummary[]) =>
-    windows.reduce((sum, window) => sum + encodedSizeHint(window), 0);
-  fc.assert(
-    fc.property(anyBatch, (batch) => {
-      const { windows } = batch;
-      assert.ok(encodeBatch({ ...batch, ledger: [] }).length <= total(windows) + 256);
-    }),
-    { numRuns: 100 },
-  );
-  // Metrics jump between extremes: remembering the row before does not help, and must not cost.
-  const far = Array.from({ length: 300 }, (_, i) => ({
-    ...window,
-    device: `sensor ${i}`,
-    metrics: new Map([['jump', of(i % 2 === 0 ? -1e15 : 1e15, 1e15 - i)]]),
-  }));
-  assert.ok(encodeBatch({ ...small, windows: far, ledger: [] }).length <= total(far) + 256);
 });
 
 t.test('what cannot be told is refused by the writer', async () => {

@@ -17,7 +17,6 @@ import { ByteReader, ByteWriter } from './bytes.js';
 import { crc32 } from './crc32.js';
 import { DecodeError, type DecodeFailure, invalid } from './decode-error.js';
 import type { LossRecord } from './loss.js';
-import { summaryBytes } from './summary-codec.js';
 import type { WindowSummary } from './window.js';
 
 /** The gateway's own total of counted readings of a device and UTC day, sent with windows of that day; the greatest wins. */
@@ -129,22 +128,6 @@ export function decodeBatch(bytes: Uint8Array, limits: Partial<BatchLimits> = {}
       error instanceof DecodeError ? [error.kind, error.message] : (['corrupt', `unreadable: ${error}`] as const);
     return { ok: false, reason, detail, ...(header && { header }) };
   }
-}
-
-/** Lengths of names, and indexes, dates and counts of a window at their longest. */
-const WINDOW_BYTES = 40;
-const METRIC_BYTES = 8;
-
-/**
- * What a window adds to a batch at most, as if nothing could be compressed and no name were shared: windows whose hints add
- * up to x make a batch of x + 256 bytes at most, and of a third of it as a rule. Ledger entries and losses come on top.
- */
-export function encodedSizeHint(window: WindowSummary): number {
-  let bytes = WINDOW_BYTES + Buffer.byteLength(window.group) + Buffer.byteLength(window.device);
-  for (const [name, summary] of window.metrics) {
-    bytes += METRIC_BYTES + Buffer.byteLength(name) + summaryBytes(summary, window.startMs, window.lengthMs);
-  }
-  return bytes;
 }
 
 function refuse(kind: DecodeFailure, message: string): never {

@@ -29,6 +29,10 @@ const receipt = z.object({
     }),
   ),
   timeMs: z.int().min(0),
+  /** Of the cloud side's program: another one may take what this one refused. */
+  version: z.string().min(1).max(64).optional(),
+  /** How many windows of its backlog this gateway may send; a cloud that says nothing of it sets no limit. */
+  credit: z.object({ windowsPerSecond: z.number().positive().max(1e9) }).optional(),
 });
 
 export type Receipt = Readonly<z.infer<typeof receipt>>;

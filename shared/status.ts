@@ -15,7 +15,8 @@ const MAX_WORDS = 64;
 const count = z.int().min(0);
 
 /** A kind of loss, and a reason: words that are safe to print. */
-const word = z.string().regex(/^[a-z0-9-]{1,64}$/, 'expected a word of a-z, 0-9 and -');
+export const REASON = /^[a-z0-9-]{1,64}$/;
+const word = z.string().regex(REASON, 'expected a word of a-z, 0-9 and -');
 
 function few<T>(value: z.ZodType<T>) {
   return z
@@ -39,7 +40,8 @@ const status = z.object({
   readings: z.object({ in: count, counted: count, duplicate: count, rejected: count, held: count }),
   /**
    * Everything that was lost, left out or made coarser, since the database was made: kind → reason → how often. `rejected`
-   * is readings.rejected by reason, `values` single metrics left out of readings that count. A gateway may know more kinds.
+   * is readings.rejected by reason, `values` single metrics left out of readings that count; `refused` the windows that
+   * cannot be delivered as of now. A gateway may know more kinds.
    */
   reasons: few(few(count)).default({}),
 });

@@ -144,13 +144,3 @@ function readMetrics(bytes: Uint8Array, startMs: number, lengthMs: number): Map<
   if (row.remaining > 0 || !bits.done) corrupt('bytes left over');
   return metrics;
 }
-
-/** How many bytes a summary takes at most in a batch, uncompressed: what it takes where nothing is remembered. */
-export function summaryBytes(summary: MetricSummary, startMs: number, lengthMs: number): number {
-  rows.clear();
-  rowBits.clear();
-  const window = newWindowMemory();
-  enterWindow(window, startMs, lengthMs, 0);
-  writeSummary(rowWriter, summary, window, newMetricMemory());
-  return rows.length + rowBits.bytes().length;
-}

@@ -11,11 +11,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import t from 'tap';
+import { backlogOf } from '../agent/backlog.js';
 import { imbalance } from '../agent/books.js';
 import { type BufferOptions, bufferSchema } from '../agent/buffer/options.js';
 import { clockSchema } from '../agent/clock-options.js';
 import { TestClocks } from '../agent/clock-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
+import { Credit } from '../agent/push/credit.js';
 import { Outbox } from '../agent/push/outbox.js';
 import type { Decoded, Message } from '../agent/reading.js';
 import { decodeBatch, encodeBatch } from '../shared/batch.js';
@@ -155,14 +157,25 @@ class Gateway {
 
   #openOutbox(): Outbox {
     const { buffer } = this.pipeline;
-    const backlog = {
-      page: buffer.windows.backlog.bind(buffer.windows),
-      unsent: buffer.windows.unsent.bind(buffer.windows),
-      ledger: buffer.windows.ledger.bind(buffer.windows),
-      attempted: buffer.attempted.bind(buffer),
-      receipted: buffer.receipted.bind(buffer),
-    };
-    return new Outbox(backlog, { maxInFlight: 5, maxBatchBytes: 600, receiptTimeoutMs: 30_000 }, () => 200);
+    const { epoch, session } = buffer;
+    const credit = new Credit(0);
+    credit.grant(undefined, 0);
+    const clock = { nowMs: () => this.nowMs, steadyMs: () => this.pipeline.time.now().steadyMs };
+    return new Outbox({
+      backlog: backlogOf(buffer, clock),
+      limits: { maxInFlight: 5, maxBatchBytes: 500, receiptTimeoutMs: 30_000 },
+      credit,
+      encode: ({ sequence, windows, ledger }) =>
+        encodeBatch({
+          epoch,
+          session,
+          sequence,
+          sentMs: this.nowMs,
+          windows: windows.map(({ summary }) => summary),
+          ledger,
+          losses: [],
+        }),
+    });
   }
 
   #decode(message: Message): Decoded {
@@ -195,20 +208,8 @@ class Gateway {
     if (!this.isUp) return;
     const { steadyMs } = this.pipeline.time.now();
     this.outbox.expire(steadyMs);
-    const { epoch, session } = this.pipeline.buffer;
     for (let next = this.outbox.next(steadyMs); next !== undefined; next = this.outbox.next(steadyMs)) {
-      const windows = next.windows.map(({ summary }) => summary);
-      this.wire.push(
-        encodeBatch({
-          epoch,
-          session,
-          sequence: next.sequence,
-          sentMs: this.nowMs,
-          windows,
-          ledger: next.ledger,
-          losses: [],
-        }),
-      );
+      this.wire.push(next.payload);
     }
   }
 
@@ -226,7 +227,7 @@ class Gateway {
   }
 
   receipt({ session, sequence }: { session: number; sequence: number }): void {
-    if (session === this.pipeline.buffer.session) this.outbox.receipt([sequence]);
+    if (session === this.pipeline.buffer.session) this.outbox.receipt([sequence], this.pipeline.time.now().steadyMs);
   }
 }
 
@@ -308,6 +309,7 @@ async function step(model: Model, command: Command): Promise<void> {
       break;
     case 'linkUp':
       gateway.isUp = true;
+      gateway.outbox.linkUp();
       break;
     case 'receiptsLost':
       model.receiptsLost = !model.receiptsLost;

@@ -132,7 +132,7 @@ export class Rig {
           routes: options.routes,
         },
         buffer: { commitInterval: '2ms' },
-        push: { ...tls('gw'), receiptTimeout: '3s', maxBackoff: '2s' },
+        push: { ...tls('gw'), receiptTimeout: '3s', maxBackoff: '2s', drainJitter: 0 },
         ...options.agent,
       }),
     );

@@ -8,8 +8,8 @@
  * stored ends the connection, because a broker sends again only on a new one.
  */
 import type { Socket } from 'node:net';
-import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
-import { type MqttEnd, reasonCodeOf } from '../../shared/mqtt-reasons.js';
+import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
+import { MqttConnection } from '../mqtt-connection.js';
 import type { Accept } from '../reading.js';
 
 export interface LinkCounters {
@@ -32,20 +32,12 @@ export interface LinkOptions {
   readonly counters: LinkCounters;
 }
 
-export interface Granted {
-  readonly sessionPresent: boolean;
-}
-
 /** Tells mqtt.js to write no PUBACK for this packet, and to go on. Never seen by anyone. */
 const HELD = new Error('held until it is on disk');
 
 export class Link {
-  /** Resolves when the connection is over; never rejects. */
-  readonly ended: Promise<MqttEnd>;
-  /** Resolves when the broker has accepted the connection; undefined if it never does. */
-  readonly up: Promise<Granted | undefined>;
+  readonly connection: MqttConnection;
   readonly #options: LinkOptions;
-  readonly #client: MqttClient;
   #inFlight = 0;
   #closing = false;
   #drained: (() => void) | undefined;
@@ -57,32 +49,12 @@ export class Link {
   /** Starts to connect. */
   constructor(options: LinkOptions) {
     this.#options = options;
-    const client = mqtt.connect(options.url, {
-      ...options.client,
-      reconnectPeriod: 0, // a new client each time: nothing of a failed connection lives on
-      resubscribe: false,
-      queueQoSZero: false,
-    });
-    this.#client = client;
-    client.handleMessage = (packet, next) => this.#receive(packet, next);
-    let error: unknown;
-    let reasonCode: number | undefined;
-    let wasUp = false;
-    client.on('error', (problem) => {
-      error ??= problem;
-      reasonCode ??= reasonCodeOf(problem);
-    });
-    client.on('disconnect', (packet) => {
-      reasonCode ??= packet.reasonCode;
-    });
-    this.ended = new Promise((resolve) => client.once('close', () => resolve({ error, reasonCode, wasUp })));
-    this.up = new Promise((resolve) => {
-      client.once('connect', ({ sessionPresent }) => {
-        wasUp = true;
-        resolve({ sessionPresent });
-      });
-      client.once('close', () => resolve(undefined));
-    });
+    this.connection = new MqttConnection(options.url, options.client);
+    this.#client.handleMessage = (packet, next) => this.#receive(packet, next);
+  }
+
+  get #client(): MqttClient {
+    return this.connection.client;
   }
 
   get inFlight(): number {
@@ -107,12 +79,6 @@ export class Link {
       this.#drained = resolve;
       this.#client.once('close', () => resolve());
     });
-  }
-
-  /** Ends the connection: after what was written is sent, or (`force`) at once. */
-  end(force: boolean): void {
-    this.#client.end(force);
-    if (force) this.#client.stream.destroy(); // end() does nothing the second time
   }
 
   #receive(packet: IPublishPacket, next: (error?: Error) => void): void {

@@ -16,6 +16,7 @@
  * undated     readings that brought no time while the clock was not believed, until it is
  * quarantine  samples of what was rejected
  * imports     how far each imported file is in
+ * refused     windows that could not be delivered, and why
  *
  * synchronous=FULL is set and checked on every open: in WAL mode better-sqlite3 otherwise falls back to NORMAL, which
  * forgets commits at a power cut. locking_mode=EXCLUSIVE keeps a second writer out.
@@ -60,6 +61,15 @@ const SCHEMA = `
     detail TEXT NOT NULL, payload BLOB NOT NULL);
   CREATE TABLE imports (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, position INTEGER NOT NULL, rows INTEGER NOT NULL,
     done INTEGER NOT NULL) WITHOUT ROWID;
+`;
+
+/** Came later than the first databases; programs that do not know it do not miss it. */
+const REFUSED = `
+  CREATE TABLE IF NOT EXISTS refused (
+    device INTEGER NOT NULL, start_ms INTEGER NOT NULL, length_ms INTEGER NOT NULL, part INTEGER NOT NULL,
+    revision INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    PRIMARY KEY (device, start_ms, length_ms, part)
+  ) WITHOUT ROWID;
 `;
 
 export type Db = Database.Database;
@@ -133,6 +143,7 @@ function prepare(db: Db, path: string): void {
     set.run('session', 0);
   }
   checkVersion(db, path);
+  db.exec(REFUSED);
 }
 
 function checkVersion(db: Db, path: string): void {

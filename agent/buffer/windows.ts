@@ -11,6 +11,7 @@ import { decodeMetrics, encodeMetrics } from '../../shared/summary-codec.js';
 import { type WindowKey, windowStartMs } from '../../shared/window.js';
 import type { BacklogState, BacklogWindow, StoredWindow, WindowId, WindowRef, WindowSave } from '../stored-window.js';
 import type { Dictionary } from './dictionary.js';
+import { Refused } from './refused.js';
 import type { Db } from './schema.js';
 
 const DAY_MS = 86_400_000;
@@ -33,6 +34,7 @@ interface Row {
 const COLUMNS = 'device, start_ms, length_ms, part, revision, folded, readings, summary, seen';
 
 export class Windows {
+  readonly refused: Refused;
   readonly #dictionary: Dictionary;
   readonly #statements;
   /** Every length that a row has or might have had. */
@@ -41,6 +43,7 @@ export class Windows {
   constructor(db: Db, dictionary: Dictionary) {
     this.#dictionary = dictionary;
     this.#statements = prepareStatements(db);
+    this.refused = new Refused(db);
     this.#lengths = new Set(db.prepare('SELECT length_ms FROM window_lengths').pluck().all() as number[]);
   }
 
@@ -127,6 +130,7 @@ export class Windows {
     for (const ref of refs) {
       this.#statements.receipted.run(ref.revision, ref.device, ref.startMs, ref.lengthMs, ref.part, ref.revision);
     }
+    this.refused.forget(refs);
   }
 
   /**
@@ -175,6 +179,7 @@ export class Windows {
     return {
       ref: { device: row.device, startMs, lengthMs, part, revision: row.revision },
       summary: { ...key, revision: row.revision, readings: row.readings, metrics },
+      bytes: row.summary.length,
     };
   }
 }

@@ -7,7 +7,7 @@ import { Link } from './link.js';
 import { pushSchema } from './options.js';
 
 t.test('stopped while it goes on with an older MQTT, it leaves no connection behind', async (t) => {
-  const stop = new AbortController();
+  let stopped: Promise<void> | undefined;
   const sockets: Socket[] = [];
   const server = createServer((socket) => {
     sockets.push(socket);
@@ -22,11 +22,11 @@ t.test('stopped while it goes on with an older MQTT, it leaves no connection beh
   });
   const { port } = server.address() as AddressInfo;
   let attempts = 0;
-  const link = new Link(
+  const link: Link = new Link(
     pushSchema.parse({ url: `mqtt://127.0.0.1:${port}` }),
     {
       credentials: async () => {
-        if (++attempts === 2) stop.abort();
+        if (++attempts === 2) stopped = link.stop();
         return {};
       },
       explain: () => new EdgetallyError('link-refused', 'refused'),
@@ -34,9 +34,12 @@ t.test('stopped while it goes on with an older MQTT, it leaves no connection beh
       down: () => undefined,
       message: () => undefined,
     },
+    () => performance.now(),
     pino({ level: 'silent' }),
   );
-  await link.run(stop.signal);
+  link.start();
+  while (stopped === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  await stopped;
   t.equal(attempts, 2, 'it did go on');
   const probe = connect(port, '127.0.0.1'); // comes after whatever the link has opened
   await once(server, 'connection');

@@ -28,6 +28,24 @@ export const pushSchema = z.strictObject({
   maxBytesPerSecond: byteSize.default(400 * 1024).describe('IoT Core delays above 512 KB a second.'),
   connectTimeout: duration.default(20_000).describe('A connection that is not up by then is given up and tried again.'),
   receiptTimeout: duration.default(30_000).describe('A batch without a receipt by then is sent again.'),
+  drainJitter: duration
+    .default(10_000)
+    .describe(
+      'A new link waits a random while up to this before it begins with the backlog, unless a receipt came before: a whole ' +
+        'fleet may have come back at once. Live windows do not wait.',
+    ),
+  watchdog: duration
+    .default(120_000)
+    .describe(
+      'A link that is up and brings no receipt for this long, though one is owed, is replaced by a new one; after twice, four ' +
+        'times … as long again.',
+    ),
+  exitAfter: duration
+    .default(3_600_000)
+    .describe(
+      'Where all that does not help for this long, the agent exits with code 75, so that its supervisor starts it anew. Only ' +
+        'time with the link up counts, so it never exits for a cloud that cannot be reached. 0: never.',
+    ),
   minBackoff: duration.default(1_000).describe('First ceiling of the random wait between connection attempts.'),
   maxBackoff: duration.default(60_000).describe('Last ceiling of the random wait between connection attempts.'),
   statusInterval: duration.default(60_000).describe('How often the retained status message is renewed.'),

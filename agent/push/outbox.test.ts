@@ -1,30 +1,36 @@
 import t from 'tap';
-import type { BacklogWindow, WindowId, WindowRef } from '../stored-window.js';
-import { type Backlog, Outbox } from './outbox.js';
+import type { BacklogWindow, RefusedWindow, WindowId, WindowRef } from '../stored-window.js';
+import type { Backlog } from './backlog.js';
+import { Credit } from './credit.js';
+import { Outbox } from './outbox.js';
 
-const LIMITS = { maxInFlight: 3, maxBatchBytes: 1000, receiptTimeoutMs: 1000 };
+const LIMITS = { maxInFlight: 4, maxBatchBytes: 1000, receiptTimeoutMs: 1000 };
+/** What a window takes in a batch. */
+const BYTES = 92;
 
 /** A backlog of windows of one device, each a hundred bytes. */
 class FakeBacklog implements Backlog {
   readonly windows = new Map<number, { revision: number; receipted: number }>();
+  readonly refusals = new Map<number, RefusedWindow>();
 
   put(startMs: number, revision = 1): WindowId {
     this.windows.set(startMs, { revision, receipted: this.windows.get(startMs)?.receipted ?? 0 });
     return idOf(startMs);
   }
 
-  page(_nowMs: number, after: WindowId, limit: number): BacklogWindow[] {
+  page(after: WindowId, limit: number): BacklogWindow[] {
     const starts = [...this.windows.keys()].filter((start) => start > after.startMs).sort((a, b) => a - b);
-    return starts.flatMap((start) => this.unsent(0, idOf(start)) ?? []).slice(0, limit);
+    return starts.flatMap((start) => this.unsent(idOf(start)) ?? []).slice(0, limit);
   }
 
-  unsent(_nowMs: number, id: WindowId): BacklogWindow | undefined {
+  unsent(id: WindowId): BacklogWindow | undefined {
     const window = this.windows.get(id.startMs);
     if (window === undefined || window.receipted >= window.revision) return undefined;
     const summary = { group: '', device: 'a', startMs: id.startMs, lengthMs: 1, part: 0, readings: 1 };
     return {
       ref: { ...idOf(id.startMs), revision: window.revision },
       summary: { ...summary, revision: window.revision, metrics: new Map() },
+      bytes: 100,
     };
   }
 
@@ -40,7 +46,16 @@ class FakeBacklog implements Backlog {
     for (const { startMs, revision } of refs) {
       const window = this.windows.get(startMs)!;
       window.receipted = Math.max(window.receipted, revision);
+      this.refusals.delete(startMs);
     }
+  }
+
+  refused(): RefusedWindow[] {
+    return [...this.refusals.values()];
+  }
+
+  refuse(ref: WindowRef, reason: string, detail: string): void {
+    this.refusals.set(ref.startMs, { ref, reason, detail, atMs: 0 });
   }
 
   get owed(): number[] {
@@ -52,9 +67,43 @@ function idOf(startMs: number): WindowId {
   return { device: 1, startMs, lengthMs: 1, part: 0 };
 }
 
-function setup() {
-  const backlog = new FakeBacklog();
-  return { backlog, outbox: new Outbox(backlog, LIMITS, () => 100) };
+interface Setup {
+  readonly backlog?: FakeBacklog;
+  /** What a batch of these takes. */
+  readonly sizeOf?: (starts: readonly number[]) => number;
+  readonly credit?: Credit;
+  /** Batches of the backlog may fly from the beginning. */
+  readonly warm?: boolean;
+}
+
+function setup({ backlog = new FakeBacklog(), sizeOf, credit, warm = true }: Setup = {}) {
+  const granted = credit ?? new Credit(0);
+  if (credit === undefined) granted.grant(undefined, 0);
+  const largest: number[] = [];
+  const outbox = new Outbox({
+    backlog,
+    limits: LIMITS,
+    credit: granted,
+    encode: ({ windows }) => {
+      const numbers = windows.map(({ ref }) => ref.startMs);
+      const payload = new Uint8Array(sizeOf?.(numbers) ?? numbers.length * BYTES);
+      largest.push(payload.length);
+      return payload;
+    },
+  });
+  if (warm) warmUp(backlog, outbox);
+  return { backlog, outbox, largest };
+}
+
+/** Prompt receipts, after which as much of the backlog may be out as there is room, and the size of batches is known. */
+function warmUp(backlog: FakeBacklog, outbox: Outbox): void {
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 10; i++) outbox.saved([backlog.put(-1 - i - round * 10)]);
+    for (let batch = outbox.next(0); batch !== undefined; batch = outbox.next(0)) outbox.receipt([batch.sequence], 0);
+  }
+  backlog.windows.clear();
+  outbox.linkUp();
+  for (const key of Object.keys(outbox.counters)) outbox.counters[key as keyof typeof outbox.counters] = 0;
 }
 
 const starts = (outgoing: { windows: readonly BacklogWindow[] } | undefined) =>
@@ -66,18 +115,102 @@ t.test('batches are filled to the byte limit, oldest first, each window in one a
   t.strictSame(starts(outbox.next(0)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   t.strictSame(starts(outbox.next(0)), [11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
   t.strictSame(starts(outbox.next(0)), [21, 22, 23, 24, 25]);
-  t.equal(outbox.next(0), undefined, 'three are in flight');
-  outbox.receipt([1, 2, 3]);
+  outbox.receipt([21, 22, 23], 0);
   t.strictSame(backlog.owed, []);
   t.equal(outbox.next(0), undefined);
 });
 
-t.test('fresh windows go before the backlog', async (t) => {
+t.test('no batch is larger than the limit, and batches fill up as their size becomes known', async (t) => {
+  const { backlog, outbox, largest } = setup({ warm: false });
+  for (let start = 1; start <= 300; start++) backlog.put(start);
+  const sizes: number[] = [];
+  for (let batch = outbox.next(0); batch !== undefined; batch = outbox.next(0)) {
+    sizes.push(batch.payload.length);
+    outbox.receipt([batch.sequence], 0);
+  }
+  t.strictSame(backlog.owed, []);
+  t.ok(
+    sizes.slice(5, -1).every((size) => size <= LIMITS.maxBatchBytes && size > 0.85 * LIMITS.maxBatchBytes),
+    `${sizes}`,
+  );
+  t.ok(
+    largest.some((size) => size > LIMITS.maxBatchBytes),
+    'the first estimate was too bold',
+  );
+  t.ok(outbox.counters.cut > 0 && outbox.counters.cut < 3, `${outbox.counters.cut} encoded twice`);
+});
+
+t.test('windows that suddenly take more are cut to what fits, and none is lost', async (t) => {
+  const { backlog, outbox } = setup({
+    sizeOf: (numbers) => numbers.reduce((sum, start) => sum + (start > 50 ? 600 : 60), 0),
+  });
+  for (let start = 1; start <= 70; start++) backlog.put(start);
+  for (let batch = outbox.next(0); batch !== undefined; batch = outbox.next(0)) {
+    t.ok(batch.payload.length <= LIMITS.maxBatchBytes);
+    outbox.receipt([batch.sequence], 0);
+  }
+  t.strictSame(backlog.owed, []);
+});
+
+t.test('a window that fits into no message is kept with a reason, and the rest flows', async (t) => {
+  const { backlog, outbox } = setup({ sizeOf: (numbers) => (numbers.includes(5) ? 5000 : 0) + numbers.length * BYTES });
+  for (let start = 1; start <= 9; start++) backlog.put(start);
+  for (let batch = outbox.next(0); batch !== undefined; batch = outbox.next(0)) outbox.receipt([batch.sequence], 0);
+  t.strictSame(backlog.owed, [5]);
+  t.match(backlog.refusals.get(5), { reason: 'too-large', detail: /alone it takes 5092 bytes/ });
+});
+
+t.test('a window that cannot be encoded is kept with a reason, and the rest flows', async (t) => {
+  const { backlog, outbox } = setup({
+    sizeOf: (numbers) => {
+      if (numbers.includes(5)) throw new RangeError('not a name: 5');
+      return numbers.length * BYTES;
+    },
+  });
+  for (let start = 1; start <= 9; start++) backlog.put(start);
+  for (let batch = outbox.next(0); batch !== undefined; batch = outbox.next(0)) outbox.receipt([batch.sequence], 0);
+  t.strictSame(backlog.owed, [5]);
+  t.match(backlog.refusals.get(5), { reason: 'invalid', detail: 'not a name: 5' });
+});
+
+t.test('live windows go before the backlog, and the backlog fills up what room is left', async (t) => {
   const { backlog, outbox } = setup();
   for (let start = 1; start <= 30; start++) backlog.put(start);
   outbox.next(0);
   outbox.saved([backlog.put(100)]);
-  t.equal(starts(outbox.next(0))?.[0], 100);
+  t.strictSame(starts(outbox.next(0)), [100, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+});
+
+t.test('the backlog leaves room in flight for live windows', async (t) => {
+  const { backlog, outbox } = setup();
+  for (let start = 1; start <= 100; start++) backlog.put(start);
+  while (outbox.next(0) !== undefined);
+  t.equal(outbox.inFlight, LIMITS.maxInFlight - 1);
+  outbox.saved([backlog.put(1000)]);
+  t.strictSame(starts(outbox.next(0)), [1000], 'by itself: there is no room for more of the backlog');
+  t.equal(outbox.next(0), undefined);
+});
+
+t.test('receipts that are slow keep the backlog from queueing up on its way', async (t) => {
+  const { backlog, outbox } = setup();
+  for (let start = 1; start <= 200; start++) backlog.put(start);
+  const out = [outbox.next(0)!, outbox.next(0)!, outbox.next(0)!];
+  outbox.receipt(
+    out.map(({ sequence }) => sequence),
+    20_000,
+  );
+  outbox.next(20_000);
+  t.equal(outbox.next(20_000), undefined, 'one at a time now');
+  t.equal(outbox.expire(20_000 + 30_000), 0, 'and they are given the time that they take');
+});
+
+t.test('a live window whose batch got lost is still before the backlog', async (t) => {
+  const { backlog, outbox } = setup();
+  for (let start = 1; start <= 100; start++) backlog.put(start);
+  outbox.saved([backlog.put(1000)]);
+  t.equal(starts(outbox.next(0))?.[0], 1000);
+  t.equal(outbox.expire(1000), 1);
+  t.equal(starts(outbox.next(1000))?.[0], 1000);
 });
 
 t.test('a receipt frees the revision it is for, and no other', async (t) => {
@@ -87,9 +220,9 @@ t.test('a receipt frees the revision it is for, and no other', async (t) => {
   outbox.saved([backlog.put(1, 2)]);
   const second = outbox.next(0)!;
   t.equal(second.windows[0]?.ref.revision, 2, 'the change travels at once');
-  outbox.receipt([first.sequence]);
+  outbox.receipt([first.sequence], 0);
   t.strictSame(backlog.owed, [1]);
-  outbox.receipt([second.sequence]);
+  outbox.receipt([second.sequence], 0);
   t.strictSame(backlog.owed, []);
 });
 
@@ -102,49 +235,132 @@ t.test('no receipt in time: sent again, more patiently; a late receipt is still 
   t.equal(outbox.expire(1000), 1);
   t.strictSame(starts(outbox.next(1000)), [1]);
   t.equal(outbox.expire(2000), 0, 'twice the time now');
-  outbox.receipt([first.sequence]);
+  outbox.receipt([first.sequence], 2000);
   t.strictSame(backlog.owed, []);
-  outbox.receipt([first.sequence, 77]);
+  outbox.receipt([first.sequence, 77], 2000);
   t.equal(outbox.counters.receipted, 1, 'unknown or repeated receipts change nothing');
 });
 
-t.test('a lost link: everything in flight again', async (t) => {
+t.test('a lost link: everything in flight again, as part of the backlog', async (t) => {
   const { backlog, outbox } = setup();
   for (let start = 1; start <= 30; start++) backlog.put(start);
   outbox.next(0);
+  outbox.saved([backlog.put(100)]);
   outbox.next(0);
   outbox.linkLost();
+  outbox.saved([backlog.put(200)]);
   t.equal(outbox.inFlight, 0);
-  t.strictSame(starts(outbox.next(0)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  outbox.linkUp();
+  t.strictSame(starts(outbox.next(0)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 'only what is saved from now on is live');
 });
 
-t.test('a refused batch is halved until the culprit stands alone; the rest flows', async (t) => {
-  const { backlog, outbox } = setup();
-  for (let start = 1; start <= 9; start++) backlog.put(start);
-  const poison = 6;
-  for (let round = 0; round < 30; round++) {
-    const outgoing = outbox.next(0);
-    if (outgoing === undefined) break;
-    if (starts(outgoing)?.includes(poison)) outbox.rejected(outgoing.sequence, false, 0);
-    else outbox.receipt([outgoing.sequence]);
+/** Refuses what holds one of these, takes all else. */
+function refusing(outbox: Outbox, poison: readonly number[], nowMs = 0): number {
+  let batches = 0;
+  for (let batch = outbox.next(nowMs); batch !== undefined; batch = outbox.next(nowMs)) {
+    batches++;
+    if (starts(batch)?.some((start) => poison.includes(start)))
+      outbox.rejected(batch.sequence, 'invalid', 'why', nowMs);
+    else outbox.receipt([batch.sequence], nowMs);
   }
-  t.strictSame(backlog.owed, [poison], 'kept, not dropped');
-  t.equal(outbox.setAside, 1);
-  t.equal(outbox.next(1000), undefined, 'and not sent again at once');
-  outbox.expire(10 * 60_000);
-  t.strictSame(starts(outbox.next(10 * 60_000)), [poison], 'but later: the cloud may have been mended');
+  return batches;
+}
+
+t.test('a refused batch is halved until the culprits stand alone; the rest flows', async (t) => {
+  const { backlog, outbox } = setup();
+  for (let start = 1; start <= 90; start++) backlog.put(start);
+  refusing(outbox, [6, 71]);
+  t.strictSame(backlog.owed, [6, 71], 'kept, not dropped');
+  t.equal(outbox.refused, 2);
+  t.strictSame(
+    [...backlog.refusals.values()].map(({ ref, reason }) => [ref.startMs, reason]),
+    [
+      [6, 'invalid'],
+      [71, 'invalid'],
+    ],
+  );
+  t.equal(outbox.next(100_000), undefined, 'and not sent again');
+});
+
+t.test(
+  'a refused window is tried again: after a day, by another cloud, when it changed, when the agent starts; always alone',
+  async (t) => {
+    const { backlog, outbox } = setup();
+    for (let start = 1; start <= 9; start++) backlog.put(start);
+    outbox.cloudIs('1.0');
+    refusing(outbox, [6]);
+    const again = (what: string, box: Outbox, nowMs: number) => {
+      box.saved([backlog.put(500 + nowMs)]);
+      const tries = [box.next(nowMs), box.next(nowMs), box.next(nowMs)].flatMap((batch) => batch ?? []);
+      t.strictSame(tries.map(starts), [[500 + nowMs], [6]], what);
+      for (const { sequence, windows } of tries) {
+        if (windows[0]!.ref.startMs === 6) box.rejected(sequence, 'invalid', 'still', nowMs);
+        else box.receipt([sequence], nowMs);
+      }
+      t.equal(box.next(nowMs), undefined);
+    };
+    outbox.cloudIs('1.0');
+    t.equal(outbox.next(1), undefined, 'the same cloud');
+    again('a day later', outbox, 86_400_000);
+    outbox.cloudIs('1.1');
+    again('another version', outbox, 86_400_001);
+    outbox.saved([backlog.put(6, 2)]);
+    again('it changed', outbox, 86_400_002);
+    const restarted = setup({ backlog, warm: false }).outbox;
+    again('a restart', restarted, 0);
+    restarted.cloudIs('1.1');
+    restarted.cloudIs('1.2');
+    restarted.receipt([restarted.next(1)!.sequence], 1);
+    t.equal(restarted.refused, 0);
+    t.strictSame(backlog.owed, []);
+    t.equal(backlog.refusals.size, 0);
+  },
+);
+
+t.test('a try whose batch is lost is made again', async (t) => {
+  const { backlog, outbox } = setup();
+  backlog.put(6);
+  refusing(outbox, [6]);
+  outbox.cloudIs('1.0');
+  outbox.cloudIs('1.1');
+  t.strictSame(starts(outbox.next(1)), [6]);
+  outbox.linkLost();
+  outbox.linkUp();
+  t.strictSame(starts(outbox.next(2)), [6]);
+  t.equal(outbox.expire(2000), 1);
+  t.strictSame(starts(outbox.next(2000)), [6]);
+});
+
+t.test('a cloud that takes nothing is not asked about each window at full speed', async (t) => {
+  const { backlog, outbox } = setup();
+  for (let start = 1; start <= 1000; start++) backlog.put(start);
+  t.equal(refusing(outbox, [...backlog.windows.keys()]), 100);
+  t.equal(refusing(outbox, [...backlog.windows.keys()], 60_000), 100, 'a minute later');
 });
 
 t.test('a batch refused for what it is waits as a whole', async (t) => {
   const { backlog, outbox } = setup();
   for (let start = 1; start <= 9; start++) backlog.put(start);
-  outbox.rejected(outbox.next(0)!.sequence, true, 0);
-  t.equal(outbox.setAside, 9);
-  t.equal(outbox.next(1), undefined);
+  outbox.rejected(outbox.next(0)!.sequence, 'newer-version', '', 0);
+  t.equal(outbox.refused, 0);
+  t.equal(outbox.next(599_999), undefined);
   t.equal(backlog.owed.length, 9);
+  t.strictSame(starts(outbox.next(600_000)), [1, 2, 3, 4, 5, 6, 7, 8, 9], 'the cloud may have been upgraded');
 });
 
-t.test('more fresh windows than are remembered are found all the same', async (t) => {
+t.test('the backlog keeps to its credit, live windows need none', async (t) => {
+  const credit = new Credit(0);
+  const { backlog, outbox } = setup({ credit, warm: false });
+  for (let start = 1; start <= 500; start++) backlog.put(start);
+  credit.grant({ windowsPerSecond: 3 }, 0);
+  t.equal(outbox.next(0), undefined);
+  t.strictSame(starts(outbox.next(1000)), [1, 2, 3]);
+  outbox.saved([backlog.put(1000)]);
+  t.strictSame(starts(outbox.next(1400)), [1000, 4], 'what little there is rides along');
+  t.equal(outbox.next(1700), undefined, 'and does not travel alone');
+});
+
+t.test('more live windows than are remembered are found all the same', async (t) => {
   const { backlog, outbox } = setup();
   const ids = Array.from({ length: 30_000 }, (_, start) => backlog.put(start));
   outbox.saved(ids);
@@ -159,4 +375,17 @@ t.test('a window that was merged away since it was read is not sent', async (t) 
   backlog.put(15, 2);
   t.equal(outbox.next(0), undefined, 'revision 1 of window 15 is not the newest any more');
   t.strictSame(starts(outbox.next(5_000)), [15], 'the newest goes with the next look');
+});
+
+t.test('what could not be marked has not left, and comes first the next time', async (t) => {
+  const { backlog, outbox } = setup();
+  for (let start = 1; start <= 15; start++) backlog.put(start);
+  const { attempted } = backlog;
+  backlog.attempted = () => {
+    throw new Error('the disk is full');
+  };
+  t.throws(() => outbox.next(0), /disk is full/);
+  t.equal(outbox.inFlight, 0);
+  backlog.attempted = attempted;
+  t.strictSame(starts(outbox.next(0)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
 });

@@ -1,27 +1,21 @@
 /**
- * Which windows travel in which batch, and what became of them. Pure: time is an argument, and the backlog is asked.
+ * Which windows travel in which batch, and what became of them. Pure: time is an argument (of a clock that never jumps), the
+ * backlog is asked.
  *
  * Promises: a window is freed by the receipt for its very revision, by nothing else; the same revision is in one batch
- * at a time; fresh windows go before the backlog, the backlog oldest first; a refused batch is cut in halves until the
- * refused window stands alone, and that one is set aside for a while, not dropped, so the rest flows.
+ * at a time; live windows go before the backlog and keep some room in flight; no batch is larger than the limit; a batch
+ * that is refused, or cannot be encoded, is cut in halves until the window at fault stands alone. That one is remembered
+ * as refused (`refusals.ts`), not dropped, so the rest flows.
  */
 import type { LedgerEntry } from '../../shared/batch.js';
+import { REASON } from '../../shared/status.js';
 import type { BacklogWindow, WindowId, WindowRef } from '../stored-window.js';
-
-/** The buffer, as the push stage sees it. */
-export interface Backlog {
-  /** Closed windows without a receipt, oldest first, behind `after`. */
-  page(nowMs: number, after: WindowId, limit: number): BacklogWindow[];
-  /** One window as it may be sent now; undefined where it has its receipt or is not closed. */
-  unsent(nowMs: number, id: WindowId): BacklogWindow | undefined;
-  ledger(refs: readonly WindowRef[]): LedgerEntry[];
-  /**
-   * These revisions are about to leave: from now on the cloud may know them. Durable when it returns; returns those that
-   * are still there as they were.
-   */
-  attempted(refs: readonly WindowRef[]): WindowRef[];
-  receipted(refs: readonly WindowRef[]): void;
-}
+import type { Backlog } from './backlog.js';
+import { BatchSize } from './batch-size.js';
+import type { Credit } from './credit.js';
+import { type Cargo, Flights } from './flights.js';
+import { type Load, SendQueue } from './queue.js';
+import { Refusals } from './refusals.js';
 
 export interface OutboxLimits {
   readonly maxInFlight: number;
@@ -29,222 +23,233 @@ export interface OutboxLimits {
   readonly receiptTimeoutMs: number;
 }
 
-export interface Outgoing {
+export interface Unsealed {
   readonly sequence: number;
   readonly windows: readonly BacklogWindow[];
   readonly ledger: readonly LedgerEntry[];
 }
 
-interface InFlight {
-  readonly refs: readonly WindowRef[];
-  readonly deadlineMs: number;
+export interface Outgoing {
+  readonly sequence: number;
+  readonly windows: readonly BacklogWindow[];
+  readonly payload: Uint8Array;
 }
 
-const START: WindowId = { device: 0, startMs: Number.MIN_SAFE_INTEGER, lengthMs: 0, part: 0 };
-const PAGE = 256;
-const MAX_FRESH = 20_000;
-const MAX_WINDOWS = 2_000;
-/** Batches whose receipt may still come after their deadline. */
-const REMEMBERED = 1_000;
-const SET_ASIDE_MS = 600_000;
-const MAX_PATIENCE = 8;
-/** Having reached the end of the backlog, look again after this: windows saved before they closed are found so. */
-const RESCAN_MS = 5_000;
+export interface OutboxContext {
+  readonly backlog: Backlog;
+  readonly limits: OutboxLimits;
+  readonly credit: Credit;
+  /** Throws for what no batch can tell. */
+  encode(batch: Unsealed): Uint8Array;
+}
+
+/** Refusals that concern the batch as such, so that cutting it in halves would not help; and how long to wait after it. */
+const WHOLE: Readonly<Record<string, number>> = { 'newer-version': 600_000, 'not-a-batch': 10_000, checksum: 10_000 };
+/** A cloud that takes nothing at all is not asked about each window at full speed. */
+const REFUSED_IN_A_ROW = 100;
+const REFUSED_WAIT_MS = 60_000;
 
 export class Outbox {
-  readonly #backlog: Backlog;
-  readonly #limits: OutboxLimits;
-  readonly #sizeOf: (window: BacklogWindow) => number;
-  readonly #inFlight = new Map<number, InFlight>();
-  /** Past their deadline, or sent on a link that is gone: resent, but a late receipt is still good. */
-  readonly #overdue = new Map<number, InFlight>();
-  readonly #travelling = new Map<string, number>();
-  readonly #setAside = new Map<string, number>();
-  #fresh: WindowId[] = [];
-  #retry: WindowRef[][] = [];
-  #page: BacklogWindow[] = [];
-  #cursor: WindowId | undefined = START;
-  #rescanMs = 0;
+  readonly #context: OutboxContext;
+  readonly #flights: Flights;
+  readonly #queue: SendQueue;
+  readonly #refusals: Refusals;
+  readonly #size: BatchSize;
   #sequence = 0;
-  #patience = 1;
-  readonly counters = { sent: 0, receipted: 0, expired: 0, rejected: 0 };
+  #heldUntilMs = Number.NEGATIVE_INFINITY;
+  #refusedInARow = 0;
+  readonly counters = { sent: 0, receipted: 0, expired: 0, rejected: 0, cut: 0 };
 
-  constructor(backlog: Backlog, limits: OutboxLimits, sizeOf: (window: BacklogWindow) => number) {
-    this.#backlog = backlog;
-    this.#limits = limits;
-    this.#sizeOf = sizeOf;
+  constructor(context: OutboxContext) {
+    const { backlog, limits } = context;
+    this.#context = context;
+    this.#flights = new Flights(limits.maxInFlight, limits.receiptTimeoutMs);
+    this.#refusals = new Refusals(backlog);
+    this.#size = new BatchSize(limits.maxBatchBytes);
+    this.#queue = new SendQueue(backlog, (ref) => !this.#flights.isTravelling(ref) && !this.#refusals.has(ref));
   }
 
   get inFlight(): number {
-    return this.#inFlight.size;
+    return this.#flights.size;
   }
 
-  /** Windows that were refused and wait to be tried again. */
-  get setAside(): number {
-    return this.#setAside.size;
+  /** Windows that could not be delivered. */
+  get refused(): number {
+    return this.#refusals.size;
   }
 
   /** These windows were saved just now. */
   saved(windows: readonly WindowId[]): void {
-    if (this.#fresh.length + windows.length <= MAX_FRESH) this.#fresh.push(...windows);
-    else this.#cursor = START; // too many to remember: the backlog finds them
+    for (const window of windows) this.#refusals.tryAgain(window);
+    this.#queue.saved(windows);
   }
 
   /** The next batch, or undefined where there is nothing to send or enough in flight. */
   next(nowMs: number): Outgoing | undefined {
-    if (this.#inFlight.size >= this.#limits.maxInFlight) return undefined;
-    const windows = this.#leaving(nowMs);
-    if (windows.length === 0) return undefined;
-    const refs = windows.map((window) => window.ref);
-    const sequence = ++this.#sequence;
-    this.#inFlight.set(sequence, { refs, deadlineMs: nowMs + this.#limits.receiptTimeoutMs * this.#patience });
-    for (const ref of refs) this.#travelling.set(keyOf(ref), ref.revision);
-    this.counters.sent++;
-    return { sequence, windows, ledger: this.#backlog.ledger(refs) };
-  }
-
-  /** What was read some time ago may have changed since, or been merged into a coarser window. */
-  #leaving(nowMs: number): BacklogWindow[] {
+    if (nowMs < this.#heldUntilMs) return undefined;
     for (;;) {
-      const windows = this.#gather(nowMs);
-      if (windows.length === 0) return windows;
-      const left = new Set(this.#backlog.attempted(windows.map((window) => window.ref)));
-      const leaving = windows.filter((window) => left.has(window.ref));
-      if (leaving.length > 0) return leaving;
+      const load = this.#take(nowMs);
+      if (load === undefined) return undefined;
+      const outgoing = this.#seal(load, nowMs);
+      if (outgoing !== undefined) return outgoing;
     }
   }
 
   /** The cloud has committed these batches. Returns how many windows that freed. */
-  receipt(sequences: readonly number[]): number {
+  receipt(sequences: readonly number[], nowMs: number): number {
     const refs: WindowRef[] = [];
-    for (const sequence of sequences) refs.push(...(this.#land(sequence) ?? []));
+    for (const sequence of sequences) refs.push(...(this.#flights.land(sequence, nowMs)?.refs ?? []));
     if (refs.length === 0) return 0;
-    this.#backlog.receipted(refs);
+    this.#context.backlog.receipted(refs);
+    this.#refusals.forget(refs);
     this.counters.receipted += refs.length;
-    this.#patience = 1;
+    this.#refusedInARow = 0;
     return refs.length;
   }
 
-  /** The cloud refused a batch. `whole`: for what it is, not for what is in it. */
-  rejected(sequence: number, whole: boolean, nowMs: number): void {
-    const refs = this.#land(sequence);
-    if (refs === undefined) return;
+  /** The cloud refused a batch. Returns the window at fault where that is known now. */
+  rejected(sequence: number, reason: string, detail: string, nowMs: number): WindowRef | undefined {
+    const cargo = this.#flights.land(sequence, nowMs);
+    if (cargo === undefined) return undefined;
     this.counters.rejected++;
-    if (whole || refs.length === 1) {
-      for (const ref of refs) this.#setAside.set(keyOf(ref), nowMs + SET_ASIDE_MS);
-      return;
+    const waitMs = WHOLE[reason];
+    if (waitMs !== undefined) {
+      this.#heldUntilMs = nowMs + waitMs;
+      this.#again(cargo);
+      return undefined;
     }
-    const middle = refs.length >> 1;
-    this.#retry.push(refs.slice(0, middle), refs.slice(middle));
+    if (++this.#refusedInARow % REFUSED_IN_A_ROW === 0) this.#heldUntilMs = nowMs + REFUSED_WAIT_MS;
+    return this.#halve(cargo.refs, REASON.test(reason) ? reason : 'other', detail, nowMs);
+  }
+
+  /** What the cloud calls itself. */
+  cloudIs(version: string): void {
+    this.#refusals.cloudIs(version);
   }
 
   /** Batches whose deadline has passed are sent again. Returns how many. */
   expire(nowMs: number): number {
-    let expired = 0;
-    for (const [sequence, batch] of this.#inFlight) {
-      if (batch.deadlineMs > nowMs) continue;
-      this.#giveUp(sequence, batch);
-      expired++;
-    }
-    for (const [key, untilMs] of this.#setAside) {
-      if (untilMs > nowMs) continue;
-      this.#setAside.delete(key);
-      this.#cursor = START;
-    }
-    if (expired > 0) this.#patience = Math.min(this.#patience * 2, MAX_PATIENCE);
-    this.counters.expired += expired;
-    return expired;
+    const expired = this.#flights.expire(nowMs);
+    for (const cargo of expired) this.#again(cargo);
+    this.counters.expired += expired.length;
+    return expired.length;
   }
 
-  /** The link is gone: nobody knows what arrived, so everything in flight is sent again. */
+  /** Only what is saved from now on is live. */
+  linkUp(): void {
+    this.#queue.restart();
+  }
+
+  /** The link is gone: nobody knows what arrived, so everything in flight is sent again, as part of the backlog. */
   linkLost(): void {
-    for (const [sequence, batch] of this.#inFlight) this.#giveUp(sequence, batch);
-    this.#patience = 1;
+    for (const { refs } of this.#flights.linkLost()) for (const ref of refs) this.#refusals.tryAgain(ref);
+    this.#queue.restart();
   }
 
-  #giveUp(sequence: number, batch: InFlight): void {
-    this.#inFlight.delete(sequence);
-    this.#leave(batch.refs);
-    this.#overdue.set(sequence, batch);
-    const oldest = this.#overdue.keys().next();
-    if (this.#overdue.size > REMEMBERED && !oldest.done) this.#overdue.delete(oldest.value);
-    this.#cursor = START;
-    this.#page = [];
+  #again(cargo: Cargo): void {
+    for (const ref of cargo.refs) this.#refusals.tryAgain(ref);
+    this.#queue.again(cargo);
   }
 
-  #land(sequence: number): readonly WindowRef[] | undefined {
-    const batch = this.#inFlight.get(sequence);
-    if (batch !== undefined) {
-      this.#inFlight.delete(sequence);
-      this.#leave(batch.refs);
-      return batch.refs;
+  #take(nowMs: number): Load | undefined {
+    const backlogMayGo = this.#flights.mayDepart('backlog');
+    if (!this.#queue.hasLive && backlogMayGo) {
+      const suspects = this.#queue.takeSuspects();
+      if (suspects !== undefined) return suspects;
     }
-    const overdue = this.#overdue.get(sequence);
-    this.#overdue.delete(sequence);
-    return overdue?.refs;
+    if (!this.#flights.mayDepart('live')) return undefined;
+    const load = this.#queue.take(this.#size.fill(), (live) => this.#allowed(live > 0, nowMs), nowMs);
+    if (load.windows.length > 0) return load;
+    return backlogMayGo ? this.#takeRefused(nowMs) : undefined;
   }
 
-  #leave(refs: readonly WindowRef[]): void {
-    for (const ref of refs) {
-      const key = keyOf(ref);
-      if (this.#travelling.get(key) === ref.revision) this.#travelling.delete(key);
+  /** How many windows of the backlog may leave, with live ones or without. */
+  #allowed(withLive: boolean, nowMs: number): number {
+    if (!this.#flights.mayDepart('backlog')) return 0;
+    return this.#context.credit.allowed(nowMs, !withLive, this.#flights.backlogWindows);
+  }
+
+  #takeRefused(nowMs: number): Load | undefined {
+    for (let ref = this.#refusals.due(nowMs); ref !== undefined; ref = this.#refusals.due(nowMs)) {
+      const window = this.#context.backlog.unsent(ref);
+      if (window !== undefined && !this.#flights.isTravelling(window.ref)) {
+        return { windows: [window], live: 0, alone: true };
+      }
     }
+    return undefined;
   }
 
-  #gather(nowMs: number): BacklogWindow[] {
-    const retry = this.#retry.shift();
-    if (retry !== undefined) return retry.flatMap((ref) => this.#sendable(this.#backlog.unsent(nowMs, ref), nowMs));
-    const windows: BacklogWindow[] = [];
-    const taken = new Set<string>();
-    let bytes = 0;
-    while (windows.length < MAX_WINDOWS) {
-      const window = this.#peek(nowMs, taken);
-      if (window === undefined) break;
-      bytes += this.#sizeOf(window);
-      if (windows.length > 0 && bytes > this.#limits.maxBatchBytes) break;
-      this.#consume();
-      windows.push(window);
-      taken.add(keyOf(window.ref));
-    }
-    return windows;
-  }
-
-  /** The first window that may go now; what may not is passed over. */
-  #peek(nowMs: number, taken: ReadonlySet<string>): BacklogWindow | undefined {
-    for (;;) {
-      const candidate = this.#candidate(nowMs);
-      if (candidate === undefined) return undefined;
-      const [window] = candidate === 'gone' ? [] : this.#sendable(candidate, nowMs);
-      if (window !== undefined && !taken.has(keyOf(window.ref))) return window;
-      this.#consume();
+  /** Encodes as much as fits, and marks it as leaving; after an error nothing has left. */
+  #seal(load: Load, nowMs: number): Outgoing | undefined {
+    let part = load;
+    try {
+      for (;;) {
+        const payload = this.#encode(part, nowMs);
+        if (payload === undefined) return undefined;
+        if (payload.length > this.#size.maxBytes) {
+          part = this.#cut(part, payload.length);
+          continue;
+        }
+        const still = this.#stillThere(part);
+        if (still.windows.length === part.windows.length) return this.#depart(part, payload, nowMs);
+        part = still; // the others have changed since they were read, or were merged into a coarser window
+        if (part.windows.length === 0) return undefined;
+      }
+    } catch (error) {
+      this.#queue.putBack(part);
+      throw error;
     }
   }
 
-  #candidate(nowMs: number): BacklogWindow | 'gone' | undefined {
-    const fresh = this.#fresh[0];
-    if (fresh !== undefined) return this.#backlog.unsent(nowMs, fresh) ?? 'gone';
-    if (this.#page.length === 0 && this.#cursor === undefined && nowMs >= this.#rescanMs) this.#cursor = START;
-    if (this.#page.length === 0 && this.#cursor !== undefined) {
-      this.#rescanMs = nowMs + RESCAN_MS;
-      this.#page = this.#backlog.page(nowMs, this.#cursor, PAGE);
-      this.#cursor = this.#page.at(-1)?.ref;
+  /** Undefined where it cannot be sent as it is, and what is in it has been dealt with. */
+  #encode({ windows }: Load, nowMs: number): Uint8Array | undefined {
+    const refs = windows.map(({ ref }) => ref);
+    const ledger = this.#context.backlog.ledger(refs);
+    let payload: Uint8Array;
+    try {
+      payload = this.#context.encode({ sequence: this.#sequence + 1, windows, ledger });
+    } catch (error) {
+      this.#halve(refs, 'invalid', (error as Error).message, nowMs);
+      return undefined;
     }
-    return this.#page[0];
+    this.#size.learn(windows, payload.length);
+    if (payload.length <= this.#size.maxBytes || refs.length > 1) return payload;
+    const detail = `alone it takes ${payload.length} bytes, and push.maxBatchBytes is ${this.#size.maxBytes}`;
+    this.#halve(refs, 'too-large', detail, nowMs);
+    return undefined;
   }
 
-  #consume(): void {
-    if (this.#fresh.length > 0) this.#fresh.shift();
-    else this.#page.shift();
+  #cut(load: Load, bytes: number): Load {
+    this.counters.cut++;
+    const { windows, live, alone } = load;
+    const fitting = this.#size.fitting(windows.length, bytes);
+    this.#queue.putBack({ windows: windows.slice(fitting), live: Math.max(0, live - fitting), alone });
+    return { windows: windows.slice(0, fitting), live: Math.min(live, fitting), alone };
   }
 
-  #sendable(window: BacklogWindow | undefined, nowMs: number): BacklogWindow[] {
-    if (window === undefined) return [];
-    const key = keyOf(window.ref);
-    if (this.#travelling.get(key) === window.ref.revision) return [];
-    return (this.#setAside.get(key) ?? 0) > nowMs ? [] : [window];
+  #stillThere({ windows, live, alone }: Load): Load {
+    const left = new Set(this.#context.backlog.attempted(windows.map(({ ref }) => ref)));
+    const isLeft = ({ ref }: BacklogWindow) => left.has(ref);
+    return { windows: windows.filter(isLeft), live: windows.slice(0, live).filter(isLeft).length, alone };
   }
-}
 
-function keyOf({ device, startMs, lengthMs, part }: WindowId): string {
-  return `${device}/${startMs}/${lengthMs}/${part}`;
+  #depart({ windows, live }: Load, payload: Uint8Array, nowMs: number): Outgoing {
+    const sequence = ++this.#sequence;
+    this.#flights.depart(sequence, { refs: windows.map(({ ref }) => ref), live }, nowMs);
+    this.#context.credit.spend(windows.length - live);
+    this.counters.sent++;
+    return { sequence, windows, payload };
+  }
+
+  #halve(refs: readonly WindowRef[], reason: string, detail: string, nowMs: number): WindowRef | undefined {
+    const [only] = refs;
+    if (only !== undefined && refs.length === 1) {
+      this.#refusals.add(only, reason, detail, nowMs);
+      return only;
+    }
+    const middle = refs.length >> 1;
+    this.#queue.suspect(refs.slice(0, middle));
+    this.#queue.suspect(refs.slice(middle));
+    return undefined;
+  }
 }

@@ -2,20 +2,24 @@
  * The push stage: takes the backlog, sends it in batches, frees what the cloud has committed.
  *
  * Promises: nothing is freed by a PUBACK or by a publish that went out, only by a receipt (see `outbox.ts`); the caps on
- * publishes, bytes and batches in flight hold; a lost link costs a resend and nothing else.
+ * publishes, bytes and batches in flight hold; a lost link costs a resend and nothing else; a jump of the wall clock moves
+ * no deadline.
  */
 import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
-import { encodeBatch, encodedSizeHint } from '../../shared/batch.js';
+import { encodeBatch } from '../../shared/batch.js';
 import type { EdgetallyError } from '../../shared/errors.js';
 import type { MqttEnd } from '../../shared/mqtt-reasons.js';
-import { decodeReceipt, type Receipt } from '../../shared/receipt.js';
 import { downTopic, upTopic } from '../../shared/topics.js';
 import type { WindowId } from '../stored-window.js';
+import { Answers } from './answers.js';
+import type { Backlog } from './backlog.js';
+import { Credit } from './credit.js';
 import { Link, type LinkState } from './link.js';
 import type { PushOptions } from './options.js';
-import { type Backlog, Outbox } from './outbox.js';
+import { Outbox } from './outbox.js';
 import { Pacer } from './pacer.js';
+import { Watchdog, type WatchdogStep } from './watchdog.js';
 
 /** `offline` is for the last will; `stopped` is said by the gateway itself, when it is stopped on purpose. */
 export type StatusWord = 'online' | 'offline' | 'stopped';
@@ -40,75 +44,86 @@ export interface PushContext {
   /** TLS files, read and checked. */
   credentials(): Promise<IClientOptions>;
   explain(end: MqttEnd): EdgetallyError;
+  /** The link has been useless for so long that only a new process may help. */
+  giveUp(): void;
 }
 
 export interface PushState {
   readonly link: LinkState;
   readonly inFlight: number;
-  readonly setAside: number;
-  readonly lastReceiptMs: number | null;
-  /** The reason of the last refusal by the cloud. */
-  readonly lastRejection: string | null;
+  /** How long the last receipt is ago, ms; null before the first. */
+  readonly receiptAgeMs: number | null;
+  /** How long a receipt is owed on a link that is up, ms. */
+  readonly silentMs: number;
+  /** What the cloud grants, windows of the backlog a second; null where it sets no limit. */
+  readonly credit: number | null;
   readonly counters: Readonly<Record<string, number>>;
 }
-
-/** Reasons that concern the batch as such, so that cutting it in halves would not help. */
-const WHOLE = new Set(['newer-version', 'not-a-batch', 'checksum']);
 
 export class Push {
   readonly #context: PushContext;
   readonly #link: Link;
   readonly #outbox: Outbox;
+  readonly #answers: Answers;
+  readonly #credit: Credit;
   readonly #pacer: Pacer;
-  readonly #stop = new AbortController();
-  #running: Promise<void> | undefined;
+  readonly #watchdog: Watchdog;
+  /** The link is up, and a receipt would be heard. */
   #ready = false;
+  /** When something was sent last. */
+  #sentAtMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #statusAtMs = Number.NEGATIVE_INFINITY;
-  #lastReceiptMs: number | null = null;
-  #lastRejection: string | null = null;
-  readonly #counters = { publishedBytes: 0, receipts: 0, badReceipts: 0 };
+  readonly #counters = { publishedBytes: 0, newSockets: 0, newClients: 0, exits: 0 };
 
   constructor(context: PushContext) {
-    const { options, backlog, clock, log } = context;
+    const { options, backlog, clock, log, epoch, session } = context;
     this.#context = context;
-    this.#outbox = new Outbox(
+    this.#credit = new Credit(options.drainJitter);
+    this.#outbox = new Outbox({
       backlog,
-      {
+      limits: {
         maxInFlight: options.maxInFlight,
         maxBatchBytes: options.maxBatchBytes,
         receiptTimeoutMs: options.receiptTimeout,
       },
-      (window) => encodedSizeHint(window.summary),
-    );
-    this.#pacer = new Pacer(options.maxPublishesPerSecond, options.maxBytesPerSecond, clock.steadyMs());
-    this.#link = new Link(
-      options,
-      {
-        credentials: () => this.#clientOptions(),
-        explain: context.explain,
-        up: () => void this.#up(),
-        down: () => this.#down(),
-        message: (topic, payload) => this.#message(topic, payload),
+      credit: this.#credit,
+      encode: ({ sequence, windows, ledger }) => {
+        const summaries = windows.map(({ summary }) => summary);
+        const sentMs = Math.max(0, clock.nowMs());
+        return encodeBatch({ epoch, session, sequence, sentMs, windows: summaries, ledger, losses: [] });
       },
-      log,
-    );
+    });
+    this.#answers = new Answers({ epoch, session, outbox: this.#outbox, credit: this.#credit, log });
+    this.#pacer = new Pacer(options.maxPublishesPerSecond, options.maxBytesPerSecond, clock.steadyMs());
+    this.#watchdog = new Watchdog({
+      silenceMs: options.watchdog,
+      exitMs: options.exitAfter === 0 ? undefined : options.exitAfter,
+    });
+    const handlers = {
+      credentials: () => this.#clientOptions(),
+      explain: context.explain,
+      up: () => void this.#up(),
+      down: () => this.#down(),
+      message: (topic: string, payload: Uint8Array) => this.#message(topic, payload),
+    };
+    this.#link = new Link(options, handlers, () => clock.steadyMs(), log);
   }
 
   get state(): PushState {
+    const receiptAtMs = this.#answers.lastMs;
     return {
       link: this.#link.state,
       inFlight: this.#outbox.inFlight,
-      setAside: this.#outbox.setAside,
-      lastReceiptMs: this.#lastReceiptMs,
-      lastRejection: this.#lastRejection,
-      counters: { ...this.#outbox.counters, ...this.#counters },
+      receiptAgeMs: receiptAtMs === undefined ? null : Math.round(this.#context.clock.steadyMs() - receiptAtMs),
+      silentMs: Math.round(this.#watchdog.silentMs),
+      credit: this.#credit.perSecond ?? null,
+      counters: { ...this.#outbox.counters, ...this.#answers.counters, ...this.#counters },
     };
   }
 
   start(): void {
-    this.#running ??= this.#link.run(this.#stop.signal);
-    this.#running.catch((error: Error) => this.#context.log.error({ error: error.message }, 'uplink stopped'));
+    this.#link.start();
   }
 
   /** Says goodbye and closes the link; what has no receipt stays in the buffer. */
@@ -116,9 +131,7 @@ export class Push {
     clearTimeout(this.#timer);
     if (this.#ready) this.#publishStatus('stopped');
     this.#ready = false;
-    this.#stop.abort(); // first, so that the end of the link is no news
-    await this.#link.close();
-    await this.#running?.catch(() => undefined);
+    await this.#link.stop();
   }
 
   /** These windows were saved: they may go. */
@@ -129,13 +142,39 @@ export class Push {
 
   /** Deadlines and the status message. Call a few times a second. */
   tick(): void {
-    const steadyMs = this.#context.clock.steadyMs();
-    const expired = this.#outbox.expire(steadyMs);
+    const nowMs = this.#context.clock.steadyMs();
+    const expired = this.#outbox.expire(nowMs);
     if (expired > 0) this.#context.log.warn({ batches: expired }, 'no receipt in time, sending again');
-    if (this.#ready && steadyMs - this.#statusAtMs >= this.#context.options.statusInterval) {
-      this.#publishStatus('online');
-    }
+    if (this.#ready && nowMs - this.#statusAtMs >= this.#context.options.statusInterval) this.#publishStatus('online');
+    this.#watch(nowMs);
     this.#pump();
+  }
+
+  #watch(nowMs: number): void {
+    const isUp = this.#link.state.state === 'up';
+    if (!isUp) this.#watchdog.pause();
+    else if (this.#ready && !this.#isOwed) this.#watchdog.calm();
+    else this.#act(this.#watchdog.silent(nowMs));
+  }
+
+  /** Something was sent, and no receipt came since. */
+  get #isOwed(): boolean {
+    return this.#sentAtMs > (this.#answers.lastMs ?? Number.NEGATIVE_INFINITY);
+  }
+
+  #act(step: WatchdogStep | undefined): void {
+    if (step === undefined) return;
+    const silentMs = Math.round(this.#watchdog.silentMs);
+    if (step === 'exit') {
+      this.#counters.exits++;
+      this.#watchdog.calm();
+      this.#context.log.error({ silentMs }, 'the link is up and no receipt comes, nothing helps: giving up');
+      this.#context.giveUp();
+      return;
+    }
+    this.#counters[step === 'new-socket' ? 'newSockets' : 'newClients']++;
+    this.#context.log.warn({ silentMs, step }, 'the link is up and no receipt comes: connecting anew');
+    this.#link.renew(step === 'new-client');
   }
 
   async #clientOptions(): Promise<IClientOptions> {
@@ -161,10 +200,12 @@ export class Push {
       await this.#link.subscribe(topic);
     } catch (error) {
       this.#context.log.error({ topic, error: (error as Error).message }, 'no receipts: subscription failed');
-      await this.#link.close();
+      this.#link.renew(false);
       return;
     }
     this.#ready = true;
+    this.#outbox.linkUp();
+    this.#credit.linkUp(this.#context.clock.steadyMs(), Math.random());
     this.#publishStatus('online');
     this.#pump();
   }
@@ -193,32 +234,23 @@ export class Push {
   /** Comes back for the rest when the caps allow. */
   #sendAll(): void {
     while (this.#ready) {
-      const steadyMs = this.#context.clock.steadyMs();
-      const waitMs = this.#pacer.waitMs(steadyMs);
+      const nowMs = this.#context.clock.steadyMs();
+      const waitMs = this.#pacer.waitMs(nowMs);
       if (waitMs > 0) {
         this.#timer = setTimeout(() => this.#pump(), waitMs);
         return;
       }
-      if (!this.#send(steadyMs)) return;
+      if (!this.#send(nowMs)) return;
     }
   }
 
-  #send(steadyMs: number): boolean {
-    const outgoing = this.#outbox.next(steadyMs);
-    if (outgoing === undefined) return false;
-    const { gateway, epoch, session, options } = this.#context;
-    const payload = encodeBatch({
-      epoch,
-      session,
-      sequence: outgoing.sequence,
-      sentMs: Math.max(0, this.#context.clock.nowMs()),
-      windows: outgoing.windows.map((window) => window.summary),
-      ledger: outgoing.ledger,
-      losses: [],
-    });
-    const topic = upTopic(gateway, 'batch');
-    const rule = options.basicIngestRule;
+  #send(nowMs: number): boolean {
+    const payload = this.#outbox.next(nowMs)?.payload;
+    if (payload === undefined) return false;
+    const topic = upTopic(this.#context.gateway, 'batch');
+    const rule = this.#context.options.basicIngestRule;
     this.#link.publish(rule === undefined ? topic : `$aws/rules/${rule}/${topic}`, payload, { qos: 1 });
+    this.#sentAtMs = nowMs;
     this.#pacer.spend(payload.length + topic.length);
     this.#counters.publishedBytes += payload.length;
     return true;
@@ -226,36 +258,7 @@ export class Push {
 
   #message(topic: string, payload: Uint8Array): void {
     if (topic !== downTopic(this.#context.gateway, 'receipt')) return;
-    const decoded = decodeReceipt(payload);
-    if (!decoded.ok) {
-      this.#counters.badReceipts++;
-      this.#context.log.warn({ detail: decoded.detail }, 'receipt not understood; the batches will be sent again');
-      return;
-    }
-    try {
-      this.#receipt(decoded.value);
-    } catch (error) {
-      this.#context.log.error(
-        { error: (error as Error).message },
-        'receipt not written; the windows will be sent again',
-      );
-    }
+    if (this.#answers.take(payload, this.#context.clock.steadyMs())) this.#watchdog.calm();
     this.#pump();
-  }
-
-  #receipt(receipt: Receipt): void {
-    const { epoch, session, clock, log } = this.#context;
-    if (receipt.epoch !== epoch) return;
-    this.#counters.receipts++;
-    for (const committed of receipt.committed) {
-      if (committed.session !== session) continue;
-      if (this.#outbox.receipt(committed.sequences) > 0) this.#lastReceiptMs = clock.nowMs();
-    }
-    for (const rejected of receipt.rejected) {
-      if (rejected.session !== session) continue;
-      this.#lastRejection = `${rejected.reason}: ${rejected.detail}`;
-      log.error({ reason: rejected.reason, detail: rejected.detail }, 'the cloud refused a batch; it is kept');
-      this.#outbox.rejected(rejected.sequence, WHOLE.has(rejected.reason), clock.steadyMs());
-    }
   }
 }

@@ -1,9 +1,7 @@
 /** A report as CSV, JSON or a table. Numbers in CSV and JSON are the shortest text that reads back as the same double. */
 import { stringify } from 'csv-stringify/sync';
-import { lossText, lossValues } from './loss-rows.js';
 import { BEGINNING_MS, END_MS, type Format } from './query.js';
 import type { Report, ReportRow } from './report.js';
-import { spanText } from './span-text.js';
 
 type Value = string | number | undefined;
 
@@ -22,32 +20,16 @@ const COLUMNS: Readonly<Record<string, (row: ReportRow) => Value>> = {
   first_time: (row) => timeText(row.first.timeUs),
   last: (row) => row.last.value,
   last_time: (row) => timeText(row.last.timeUs),
-  arrived: (row) => row.arrived,
-  counted: (row) => row.counted,
   completeness: (row) => row.completeness,
-  blur: (row) => row.blurMs && spanText(row.blurMs),
 };
 
 export function formatReport(report: Report, format: Format): string {
   if (format === 'csv') return formatCsv(columnsOf(report), valuesOf(report));
   if (format === 'json') return formatJson(report);
-  return `${formatTable(columnsOf(report), valuesOf(report))}${footer(report)}`;
+  return formatTable(columnsOf(report), valuesOf(report));
 }
 
-/** A CSV file has no place for it: there it is a note. */
-export function lossLine({ losses }: Report): string | undefined {
-  const text = lossText(losses, REPORTED);
-  return text && `in no row, by the UTC day on which it arrived: ${text}; edgetally-cloud losses lists them`;
-}
-
-const REPORTED = ['rejected', 'values', 'refused', 'damaged', 'coarsened'] as const;
-
-function footer(report: Report): string {
-  const line = lossLine(report);
-  return line === undefined ? '' : `\n${line}\n`;
-}
-
-function columnsOf({ query }: Pick<Report, 'query'>): string[] {
+function columnsOf({ query }: Report): string[] {
   return [...query.keys, 'metric', ...Object.keys(COLUMNS)];
 }
 
@@ -66,8 +48,7 @@ export function formatCsv(columns: readonly string[], rows: readonly (readonly V
   });
 }
 
-function formatJson(report: Report): string {
-  const { query, notes, losses } = report;
+function formatJson({ query, rows, notes }: Report): string {
   const { fromMs, toMs } = query.span;
   const header = {
     from: fromMs === BEGINNING_MS ? null : new Date(fromMs).toISOString(),
@@ -75,9 +56,8 @@ function formatJson(report: Report): string {
     tz: query.timeZone,
     groupBy: [...query.keys, 'metric'],
     notes,
-    losses: losses.map(lossValues),
   };
-  return formatJsonRows(header, columnsOf(report), valuesOf(report));
+  return formatJsonRows(header, columnsOf({ query, rows, notes }), valuesOf({ query, rows, notes }));
 }
 
 /** One row a line, so that two reports can be compared line by line. */

@@ -6,13 +6,15 @@
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { backlogOf } from '../../agent/backlog.js';
 import { bufferSchema } from '../../agent/buffer/options.js';
 import { ALWAYS, clocksOf } from '../../agent/clock-testing.js';
 import { Pipeline } from '../../agent/pipeline.js';
+import { Credit } from '../../agent/push/credit.js';
 import { Outbox } from '../../agent/push/outbox.js';
 import type { Push } from '../../agent/push/push.js';
 import type { Decoded, Message } from '../../agent/reading.js';
-import { encodeBatch, encodedSizeHint } from '../../shared/batch.js';
+import { encodeBatch } from '../../shared/batch.js';
 import { DAY_START_MS, MESSAGES, type ScriptMessage, type Step } from './agent-script.js';
 
 const OPTIONS = bufferSchema.parse({ commitInterval: 0, future: '2m', retention: '10m', maxBytes: '64MB' });
@@ -42,17 +44,19 @@ class ScriptedPush {
     const { buffer } = pipeline;
     this.#pipeline = pipeline;
     this.#say = say;
-    this.#outbox = new Outbox(
-      {
-        page: (atMs, after, limit) => buffer.windows.backlog(atMs, after, limit),
-        unsent: (atMs, id) => buffer.windows.unsent(atMs, id),
-        ledger: (refs) => buffer.windows.ledger(refs),
-        attempted: (refs) => buffer.attempted(refs),
-        receipted: (refs) => buffer.receipted(refs),
+    const { epoch, session } = buffer;
+    const credit = new Credit(0);
+    credit.grant(undefined, 0);
+    const clock = { nowMs: () => pipeline.time.now().wallMs, steadyMs: () => pipeline.time.now().steadyMs };
+    this.#outbox = new Outbox({
+      backlog: backlogOf(buffer, clock),
+      limits: { maxInFlight: 10, maxBatchBytes: 2_000, receiptTimeoutMs: RECEIPT_TIMEOUT_MS },
+      credit,
+      encode: ({ sequence, windows, ledger }) => {
+        const summaries = windows.map(({ summary }) => summary);
+        return encodeBatch({ epoch, session, sequence, sentMs: clock.nowMs(), windows: summaries, ledger, losses: [] });
       },
-      { maxInFlight: 10, maxBatchBytes: 4_000, receiptTimeoutMs: RECEIPT_TIMEOUT_MS },
-      (window) => encodedSizeHint(window.summary),
-    );
+    });
   }
 
   start(): void {}
@@ -75,7 +79,7 @@ class ScriptedPush {
       this.#say(`receipt ${this.#pipeline.buffer.session} ${sequence}`);
       if (lost) continue;
       try {
-        this.#outbox.receipt([sequence]);
+        this.#outbox.receipt([sequence], this.#pipeline.time.now().steadyMs);
       } catch (error) {
         this.#say(`fault receipt: ${(error as Error).message}`);
       }
@@ -85,14 +89,10 @@ class ScriptedPush {
 
   #pump(): void {
     try {
-      const { steadyMs, wallMs } = this.#pipeline.time.now();
+      const { steadyMs } = this.#pipeline.time.now();
       for (let out = this.#outbox.next(steadyMs); out; out = this.#outbox.next(steadyMs)) {
-        const { sequence, windows, ledger } = out;
-        const { epoch, session } = this.#pipeline.buffer;
-        const summaries = windows.map(({ summary }) => summary);
-        const content = { windows: summaries, ledger, losses: [] };
-        const batch = encodeBatch({ epoch, session, sequence, sentMs: wallMs, ...content });
-        this.#say(`sent ${session} ${sequence} ${Buffer.from(batch).toString('base64')}`);
+        const { sequence, payload } = out;
+        this.#say(`sent ${this.#pipeline.buffer.session} ${sequence} ${Buffer.from(payload).toString('base64')}`);
         this.#sent.push(sequence);
       }
     } catch (error) {
