@@ -99,7 +99,7 @@ export class Agent {
       backlog: buffer.windows.backlogState(),
       openWindows,
       disk: {
-        bytes: buffer.disk().bytes,
+        bytes: buffer.disk.use().bytes,
         maxBytes: this.#config.buffer.maxBytes,
         journalBytes: buffer.journalBytes,
       },

@@ -83,8 +83,8 @@ t.test('weeks offline in a small database', { timeout: 120_000 }, async (t) => {
     now.ms = (hour + 1) * 60 * MINUTE;
     await accept(pipeline, readings);
     await pipeline.save('all');
-    pipeline.makeRoom();
-    most = Math.max(most, pipeline.buffer.disk().bytes);
+    await pipeline.makeRoom();
+    most = Math.max(most, pipeline.buffer.disk.use().bytes);
   }
   t.equal(pipeline.refused, 0, 'nothing was turned away');
   t.ok(most <= maxBytes, `${most} bytes at most, the cap is ${maxBytes}`);

@@ -23,6 +23,7 @@ import { CommitTiming } from './commit-timing.js';
 import type { Push } from './push/push.js';
 import type { Accept, Decoded, Message, Source } from './reading.js';
 import { Releases } from './releases.js';
+import { Room } from './room.js';
 import { type Now, TimeKeeper } from './time-keeper.js';
 
 export interface PipelineContext {
@@ -38,11 +39,6 @@ export interface PipelineContext {
 
 const TICK_MS = 100;
 const SAVE_AT_ONCE = 500;
-/** Shares of the cap at which room is made, and until when. */
-const HIGH_MARK = 0.7;
-const LOW_MARK = 0.6;
-/** Unsent windows younger than this are not merged. */
-const KEPT_FINE_MS = 3_600_000;
 const HOUSEKEEPING_MS = 10_000;
 /** A block is committed early at this many readings. */
 const MAX_BLOCK = 10_000;
@@ -60,6 +56,7 @@ export class Pipeline {
   readonly #builder: BlockBuilder;
   readonly #releases: Releases;
   readonly #timing: CommitTiming;
+  readonly #room: Room;
   #progress: ImportProgress | undefined;
   #push: Push | undefined;
   #sources: readonly Source[] = [];
@@ -76,6 +73,11 @@ export class Pipeline {
     this.#releases = new Releases(this.buffer, this.#builder, context.options.future, context.log);
     this.#timing = new CommitTiming(context.options.commitInterval, context.clock, () => this.commit());
     this.#aggregator = new Aggregator(this.buffer);
+    const { buffer, books } = this;
+    this.#room = new Room({
+      ...{ buffer, books, time: this.time, log: context.log },
+      isOpen: (interval) => this.isOpen(interval),
+    });
     try {
       this.#recover();
     } catch (error) {
@@ -115,6 +117,7 @@ export class Pipeline {
     clearInterval(this.#timer);
     this.commit();
     await this.#saving;
+    await this.#room.making;
     await this.#push?.stop();
     this.#push = undefined;
     this.buffer.close();
@@ -223,6 +226,7 @@ export class Pipeline {
     }
     this.#push?.tick();
     if (now.steadyMs - this.#housekeptMs >= HOUSEKEEPING_MS) this.#housekeep(now);
+    this.makeRoom().catch((error: Error) => this.#context.log.error({ error: error.message }, 'making room failed'));
   }
 
   get #overgrown(): boolean {
@@ -241,19 +245,23 @@ export class Pipeline {
     let windows = select();
     if (windows.length === 0 && this.#overgrown) this.buffer.save([], this.books, this.#aggregator.oldestNeeded());
     while (windows.length > 0) {
-      this.#saveSome(windows.slice(0, SAVE_AT_ONCE));
-      if (windows.length <= SAVE_AT_ONCE) return;
+      await this.makeRoom();
+      const saved = this.#saveSome(windows.slice(0, SAVE_AT_ONCE));
+      if (saved === windows.length) return;
       await yieldToEvents();
       windows = select();
     }
   }
 
-  #saveSome(windows: readonly OpenWindow[]): void {
-    const saves = windows.map((window) => this.#aggregator.save(window, this.buffer.sequence));
-    const oldestNeeded = this.#aggregator.oldestNeeded(windows);
+  /** As many as one transaction may write; returns how many. */
+  #saveSome(windows: readonly OpenWindow[]): number {
+    const saves = this.buffer.disk.fill(windows, (window) => this.#aggregator.save(window, this.buffer.sequence));
+    const saved = windows.slice(0, saves.length);
+    const oldestNeeded = this.#aggregator.oldestNeeded(saved);
     this.buffer.save(saves, this.books, oldestNeeded);
-    for (const window of windows) this.#aggregator.saved(window);
+    for (const window of saved) this.#aggregator.saved(window);
     this.#push?.saved(saves);
+    return saves.length;
   }
 
   #housekeep({ steadyMs, trustedMs }: Now): void {
@@ -266,26 +274,10 @@ export class Pipeline {
     this.#aggregator.dropClean(this.buffer.oldestBlock);
     this.buffer.purge(steadyMs - this.#context.options.retention, (interval) => this.isOpen(interval));
     if (trustedMs !== undefined) this.buffer.forgetLosses(trustedMs - this.#context.options.retention);
-    this.makeRoom();
   }
 
-  /** Near the cap: first what the cloud has goes, then the oldest unsent windows become coarser. */
-  makeRoom(): void {
-    const { maxBytes } = this.#context.options;
-    if (this.buffer.disk().used < HIGH_MARK * maxBytes) return;
-    const isOpen = (interval: Interval) => this.isOpen(interval);
-    const { trustedMs, wallMs } = this.time.now();
-    // where nobody knows the time, room goes before resolution
-    const keptFineMs = trustedMs === undefined ? Number.MAX_SAFE_INTEGER : trustedMs - KEPT_FINE_MS;
-    while (this.buffer.disk().used > LOW_MARK * maxBytes) {
-      if (this.buffer.purge(Number.MAX_SAFE_INTEGER, isOpen)) continue;
-      const coarsened = this.buffer.coarsen(keptFineMs, isOpen, this.books, wallMs);
-      if (coarsened === undefined) return;
-      this.books.coarsened = coarsened;
-    }
-    this.#context.log.warn(
-      { coarsened: this.books.coarsened },
-      'near the cap: old windows were merged into coarser ones',
-    );
+  /** Done when there is room on the disk, or nothing more that makes any. */
+  makeRoom(): Promise<void> {
+    return this.#room.make();
   }
 }

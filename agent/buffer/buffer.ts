@@ -7,7 +7,6 @@
  * recovery applies the blocks that a row does not hold yet. One process writes; all methods are synchronous and
  * ordered. Never frees a window without the receipt for its very revision.
  */
-import { statSync } from 'node:fs';
 import { EdgetallyError } from '../../shared/errors.js';
 import { utcDayMs } from '../../shared/window.js';
 import type { Block, BlockReading, UntoldLoss } from '../block.js';
@@ -17,6 +16,7 @@ import { Ballast } from './ballast.js';
 import { decodeBlock, encodeBlock } from './block-codec.js';
 import { Coarsener } from './coarsen.js';
 import { Dictionary } from './dictionary.js';
+import { Disk } from './disk.js';
 import { Durability } from './durability.js';
 import { Held } from './held.js';
 import { type ImportProgress, Imports } from './imports.js';
@@ -42,9 +42,6 @@ export interface Commit {
   readonly progress?: ImportProgress;
 }
 
-const PURGE_AT_ONCE = 2000;
-const COARSEN_AT_ONCE = 200;
-
 export class EdgeBuffer {
   readonly path: string;
   readonly epoch: string;
@@ -59,6 +56,7 @@ export class EdgeBuffer {
   readonly held: Held;
   readonly times: StoredTimes;
   readonly windows: Windows;
+  readonly disk: Disk;
   /** Bytes of blocks in the journal. */
   journalBytes: number;
   /** As of the last save; recovery adds the blocks after it. */
@@ -73,9 +71,10 @@ export class EdgeBuffer {
 
   constructor(path: string, options: BufferOptions, readOnly = false) {
     this.path = path;
-    const db = readOnly ? openReadOnly(path) : openDatabase(path, options.maxBytes);
+    const db = readOnly ? openReadOnly(path) : openDatabase(path);
     this.#db = db;
     try {
+      this.disk = new Disk(db, path, options.maxBytes);
       this.#durability = new Durability(db, options);
       this.#ballast = new Ballast(`${path}-ballast`);
       this.#coarsener = new Coarsener(db);
@@ -148,6 +147,7 @@ export class EdgeBuffer {
    * first block that an unsaved window still needs; undefined where none does).
    */
   save(windows: readonly WindowSave[], books: Books, oldestNeeded: number | undefined): void {
+    if (windows.length > 0) this.disk.keep(1);
     this.#saving(() => {
       for (const window of windows) this.windows.save(window);
       this.#saveBooks(books);
@@ -158,7 +158,7 @@ export class EdgeBuffer {
 
   /** These revisions are about to leave; returns those that are still the newest. */
   attempted(refs: readonly WindowRef[]): WindowRef[] {
-    return this.#transaction(() => this.windows.attempted(refs), true);
+    return this.#inPieces(refs).flatMap((some) => this.#transaction(() => this.windows.attempted(some), true));
   }
 
   /** With relaxed durability: makes durable what was committed, when it is time. Called often. */
@@ -169,7 +169,7 @@ export class EdgeBuffer {
   }
 
   receipted(refs: readonly WindowRef[]): void {
-    this.#transaction(() => this.windows.receipted(refs));
+    for (const some of this.#inPieces(refs)) this.#transaction(() => this.windows.receipted(some));
   }
 
   /** The cloud knows of these losses. */
@@ -187,14 +187,15 @@ export class EdgeBuffer {
    * where more are left.
    */
   purge(beforeMs: number, isOpen: IsOpen): boolean {
+    const atOnce = this.disk.rowsAtOnce;
     const { purged, untilMs } = this.#transaction(() => {
-      const done = this.windows.purge(beforeMs, PURGE_AT_ONCE, isOpen);
+      const done = this.windows.purge(beforeMs, atOnce, isOpen);
       if (done.untilMs > this.#purgedUntilMs) this.#statements.setMeta.run('purged_until_ms', done.untilMs);
       return done;
     });
     // not before the commit: after a failed one the next has to write it
     this.#purgedUntilMs = Math.max(this.#purgedUntilMs, untilMs);
-    return purged === PURGE_AT_ONCE;
+    return purged === atOnce;
   }
 
   find(device: number, timeUs: number): StoredWindow | undefined {
@@ -222,29 +223,20 @@ export class EdgeBuffer {
    * there is nothing to merge.
    */
   coarsen(beforeMs: number, isOpen: IsOpen, books: Books, nowMs: number): Books['coarsened'] | undefined {
-    const { level, intervals } = this.#coarsener.candidates(beforeMs, isOpen);
+    const { level, intervals } = this.#coarsener.candidates(beforeMs, isOpen, this.disk.rowsAtOnce);
     if (intervals.length === 0) return undefined;
     const coarsened = { ...books.coarsened };
     const dayMs = utcDayMs(nowMs);
     this.#saving(() => {
-      for (const interval of intervals.slice(0, COARSEN_AT_ONCE)) {
+      for (const interval of intervals) {
         const { windows, save } = this.#coarsener.merge(interval, this.#sequence);
         this.windows.save(save);
         addReasons(coarsened, { [level]: windows });
-        this.losses.enter({ dayMs, kind: 'coarsened', reason: level, device: interval.device, count: windows });
+        this.losses.enter({ dayMs, kind: 'coarsened', reason: level, device: 0, count: windows });
       }
       this.#saveBooks({ ...books, coarsened });
     });
     return coarsened;
-  }
-
-  /** Bytes on disk (with log and free pages), and of these the ones in use. */
-  disk(): { bytes: number; used: number } {
-    const pragma = (name: string) => Number(this.#db.pragma(name, { simple: true }));
-    const pages = pragma('page_count');
-    const pageBytes = pragma('page_size');
-    const logBytes = statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-    return { bytes: pages * pageBytes + logBytes, used: (pages - pragma('freelist_count')) * pageBytes };
   }
 
   close(): void {
@@ -253,9 +245,16 @@ export class EdgeBuffer {
 
   /** While the ballast is gone, room is for receipts, and intake waits. */
   #checkRoom(): void {
+    this.disk.keep(2);
     if (this.#ballast.isThere) return;
     if (!this.#ballast.diskIsFull) this.#ballast.take();
     else throw new EdgetallyError('database-failed', `${this.path}: the disk is full; intake waits for room`);
+  }
+
+  /** What one transaction may write of them. */
+  #inPieces<T>(rows: readonly T[]): T[][] {
+    const size = this.disk.rowsAtOnce;
+    return Array.from({ length: Math.ceil(rows.length / size) }, (_, i) => rows.slice(i * size, (i + 1) * size));
   }
 
   #saveBooks(books: Books): void {

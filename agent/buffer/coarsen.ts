@@ -22,7 +22,6 @@ const LEVELS = [
 /** Beyond this length, the memory of what was counted is kept only where it is small: of regular sensors it is. */
 const REMEMBERED_MS = 900_000;
 const REMEMBERED_BYTES = 256;
-const CANDIDATES = 2_000;
 
 /** Where a coarser window may come to stand. */
 export type Interval = Omit<WindowId, 'part'>;
@@ -39,56 +38,78 @@ interface Fine {
   seen: Uint8Array | null;
 }
 
+type Key = Pick<Fine, 'start_ms' | 'length_ms' | 'part'> & { device: number };
+
+const START: Key = { start_ms: Number.MIN_SAFE_INTEGER, device: 0, length_ms: 0, part: 0 };
+
+/** Intervals of one level whose windows may be merged now. */
+export interface Candidates {
+  readonly level: string;
+  readonly intervals: readonly Interval[];
+}
+
 export class Coarsener {
   readonly #statements;
+  /** How far each level has been looked through; what is found later before that is looked at when all levels are done. */
+  #looked: Key[] = LEVELS.map(() => START);
 
   constructor(db: Db) {
-    this.#statements = {
-      // the backlog is read in order of time, so this meets the oldest first
-      candidates: db.prepare(
-        `SELECT device, start_ms FROM windows INDEXED BY backlog
-           WHERE revision > receipted AND attempted = 0 AND length_ms < ? AND start_ms < ? ORDER BY start_ms LIMIT ?`,
-      ),
-      within: db.prepare(
-        `SELECT start_ms, length_ms, part, revision, attempted, closes_ms, readings, summary, seen FROM windows
-           WHERE device = ? AND start_ms >= ? AND start_ms < ?`,
-      ),
-      before: db
-        .prepare(
-          'SELECT start_ms + length_ms FROM windows WHERE device = ? AND start_ms < ? ORDER BY start_ms DESC LIMIT 1',
-        )
-        .pluck(),
-      delete: db.prepare('DELETE FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ?'),
-    };
+    this.#statements = prepareStatements(db);
   }
 
   /**
-   * Some intervals that may be merged, of the finest level at which there are any. `isOpen` tells where a window is in
-   * memory; what ends after `beforeMs` is left alone.
+   * Intervals of the finest level at which there are any, the oldest first; their windows are about `maxRows`. `isOpen`
+   * tells where a window is in memory; what ends after `beforeMs` is left alone.
    */
-  candidates(beforeMs: number, isOpen: (interval: Interval) => boolean): { level: string; intervals: Interval[] } {
-    for (const { name, lengthMs } of LEVELS) {
-      const rows = this.#statements.candidates.all(lengthMs, beforeMs - lengthMs, CANDIDATES) as {
-        device: number;
-        start_ms: number;
-      }[];
+  candidates(beforeMs: number, isOpen: (interval: Interval) => boolean, maxRows: number): Candidates {
+    const found = this.#look(beforeMs, isOpen, maxRows);
+    if (found.intervals.length > 0 || this.#looked.every((key) => key === START)) return found;
+    this.#looked = LEVELS.map(() => START);
+    return this.#look(beforeMs, isOpen, maxRows);
+  }
+
+  #look(beforeMs: number, isOpen: (interval: Interval) => boolean, maxRows: number): Candidates {
+    for (const [index, { name, lengthMs }] of LEVELS.entries()) {
       const intervals = new Map<string, Interval>();
-      for (const { device, start_ms } of rows) {
-        const startMs = Math.floor(start_ms / lengthMs) * lengthMs;
-        intervals.set(`${device}/${startMs}`, { device, startMs, lengthMs });
+      let rows = 0;
+      while (rows < maxRows) {
+        const page = this.#page(index, lengthMs, beforeMs - lengthMs, maxRows);
+        for (const key of page) {
+          if (rows >= maxRows) break;
+          this.#looked[index] = key;
+          const startMs = Math.floor(key.start_ms / lengthMs) * lengthMs;
+          const interval = { device: key.device, startMs, lengthMs };
+          const id = `${key.device}/${startMs}`;
+          if (intervals.has(id) || isOpen(interval)) continue;
+          const windows = this.#mergeable(interval);
+          if (windows === 0) continue;
+          intervals.set(id, interval);
+          rows += windows;
+        }
+        if (page.length < maxRows) break;
       }
-      const mergeable = [...intervals.values()].filter((interval) => !isOpen(interval) && this.#mayMerge(interval));
-      if (mergeable.length > 0) return { level: name, intervals: mergeable };
+      if (intervals.size > 0) return { level: name, intervals: [...intervals.values()] };
     }
     return { level: '', intervals: [] };
   }
 
-  #mayMerge({ device, startMs, lengthMs }: Interval): boolean {
-    const fine = this.#statements.within.all(device, startMs, startMs + lengthMs) as Fine[];
-    const mayGo = (row: Fine) => row.attempted === 0 && row.start_ms + row.length_ms <= startMs + lengthMs;
-    if (fine.length < 2 || !fine.every(mayGo)) return false;
+  /** The next windows that are finer than a level and never left. */
+  #page(level: number, lengthMs: number, startsBeforeMs: number, limit: number): Key[] {
+    const { start_ms, device, length_ms, part } = this.#looked[level]!;
+    return this.#statements.page.all(lengthMs, startsBeforeMs, start_ms, device, length_ms, part, limit) as Key[];
+  }
+
+  /** How many windows the interval has, if they may be merged into one; else 0. */
+  #mergeable({ device, startMs, lengthMs }: Interval): number {
+    const fine = this.#statements.keys.all(device, startMs, startMs + lengthMs) as Pick<
+      Fine,
+      'start_ms' | 'length_ms' | 'attempted'
+    >[];
+    const mayGo = (row: (typeof fine)[number]) =>
+      row.attempted === 0 && row.start_ms + row.length_ms <= startMs + lengthMs;
+    if (fine.length < 2 || !fine.every(mayGo)) return 0;
     const endBefore = this.#statements.before.get(device, startMs) as number | undefined;
-    return endBefore === undefined || endBefore <= startMs;
+    return endBefore === undefined || endBefore <= startMs ? fine.length : 0;
   }
 
   /** Takes the windows of an interval out and returns the one to save in their place. Inside a transaction. */
@@ -112,6 +133,30 @@ export class Coarsener {
     };
     return { windows: fine.length, save };
   }
+}
+
+function prepareStatements(db: Db) {
+  return {
+    // the backlog is read in order of time, so this meets the oldest first
+    page: db.prepare(
+      `SELECT start_ms, device, length_ms, part FROM windows INDEXED BY backlog
+         WHERE revision > receipted AND attempted = 0 AND length_ms < ? AND start_ms <= ?
+         AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
+    ),
+    keys: db.prepare(
+      'SELECT start_ms, length_ms, attempted FROM windows WHERE device = ? AND start_ms >= ? AND start_ms < ?',
+    ),
+    within: db.prepare(
+      `SELECT start_ms, length_ms, part, revision, attempted, closes_ms, readings, summary, seen FROM windows
+         WHERE device = ? AND start_ms >= ? AND start_ms < ?`,
+    ),
+    before: db
+      .prepare(
+        'SELECT start_ms + length_ms FROM windows WHERE device = ? AND start_ms < ? ORDER BY start_ms DESC LIMIT 1',
+      )
+      .pluck(),
+    delete: db.prepare('DELETE FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ?'),
+  };
 }
 
 function mergeMetrics(fine: readonly Fine[]): Map<number, MetricSummary> {

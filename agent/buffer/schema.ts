@@ -30,8 +30,6 @@ const APPLICATION_ID = 0x45544c41; // "ETLA"
 const SCHEMA_VERSION = 1;
 const OLDEST_SQLITE = [3, 51, 3] as const; // a corruption bug of the WAL is mended there
 
-const MAX_WAL_BYTES = 8 * 1024 * 1024;
-
 const SCHEMA = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
   CREATE TABLE devices (id INTEGER PRIMARY KEY, grp TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (grp, name));
@@ -75,7 +73,7 @@ const REFUSED = `
 export type Db = Database.Database;
 
 /** Opens, or makes, the database for writing. */
-export function openDatabase(path: string, maxBytes: number): Db {
+export function openDatabase(path: string): Db {
   const db = open(path, {});
   try {
     db.pragma('locking_mode = EXCLUSIVE');
@@ -84,7 +82,6 @@ export function openDatabase(path: string, maxBytes: number): Db {
     db.pragma('trusted_schema = OFF');
     // IMMEDIATE takes the lock, so that a second process learns of the first one here and not in mid-run.
     db.transaction(() => prepare(db, path)).immediate();
-    limitSize(db, maxBytes);
     if (db.pragma('synchronous', { simple: true }) !== 2) {
       throw new EdgetallyError('database-failed', `${path}: synchronous=FULL did not take`);
     }
@@ -93,16 +90,6 @@ export function openDatabase(path: string, maxBytes: number): Db {
     db.close();
     throw explain(error, path);
   }
-}
-
-/** Keeps database and write-ahead log together under the cap. */
-function limitSize(db: Db, maxBytes: number): void {
-  const pageBytes = Number(db.pragma('page_size', { simple: true }));
-  const walBytes = Math.min(MAX_WAL_BYTES, Math.floor(maxBytes / 8));
-  db.pragma(`max_page_count = ${Math.floor((maxBytes - walBytes) / pageBytes)}`);
-  // a checkpoint starts at half of what the log may take: a transaction may add to it meanwhile
-  db.pragma(`wal_autocheckpoint = ${Math.max(8, Math.floor(walBytes / 2 / pageBytes))}`);
-  db.pragma(`journal_size_limit = ${walBytes}`);
 }
 
 /** Opens the database of a stopped agent for reading. */
