@@ -8,6 +8,7 @@ import { imbalance } from './books.js';
 import { Ballast } from './buffer/ballast.js';
 import { bufferSchema } from './buffer/options.js';
 import { ALWAYS, clocksOf } from './clock-testing.js';
+import { fastDirectory } from './disk-testing.js';
 import { Pipeline } from './pipeline.js';
 import type { Decoded, Message } from './reading.js';
 import type { BacklogWindow } from './stored-window.js';
@@ -26,7 +27,7 @@ function decode(message: Message): Decoded {
 function open(t: Test, maxBytes: number, now: { ms: number }): Pipeline {
   const pipeline = new Pipeline({
     options: bufferSchema.parse({ commitInterval: 0, maxBytes }),
-    databasePath: join(t.testdir(), 'edgetally.db'),
+    databasePath: join(fastDirectory(t), 'edgetally.db'),
     decode,
     clock: clocksOf(now),
     clockOptions: ALWAYS,

@@ -5,14 +5,13 @@
  * In `npm test` a fiftieth of that: as many series and bytes, and readings minutes apart. EDGETALLY_OUTAGE=50 takes all series
  * and bytes, EDGETALLY_OUTAGE_SECONDS=10 a reading each ten seconds. What is left of the resolution is printed.
  */
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { imbalance, sumReasons } from '../agent/books.js';
 import { bufferSchema } from '../agent/buffer/options.js';
 import { ALWAYS, clocksOf } from '../agent/clock-testing.js';
+import { bytesOnDisk, fastDirectory } from '../agent/disk-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
 import type { Reading } from '../agent/reading.js';
 import type { BacklogWindow, WindowId } from '../agent/stored-window.js';
@@ -107,10 +106,10 @@ class Sensors {
   }
 }
 
-function open(t: Test, dir: string, clock: { ms: number }, decode: () => readonly Reading[]): Pipeline {
+function open(t: Test, databasePath: string, clock: { ms: number }, decode: () => readonly Reading[]): Pipeline {
   const pipeline = new Pipeline({
     options: bufferSchema.parse({ commitInterval: 0, maxBytes: CAP, retention: 0 }),
-    databasePath: join(dir, 'edgetally.db'),
+    databasePath,
     decode: () => ({ readings: decode(), rejects: [], valueRejects: [] }),
     clock: clocksOf(clock),
     clockOptions: ALWAYS,
@@ -118,19 +117,6 @@ function open(t: Test, dir: string, clock: { ms: number }, decode: () => readonl
   });
   t.teardown(() => pipeline.stop());
   return pipeline;
-}
-
-/** In memory where there is such a file system: ten thousand commits take their time otherwise. */
-function fastDirectory(t: Test): string {
-  const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'edgetally-outage-'));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
-
-/** The database, its log and the index of that. */
-function bytesOnDisk(dir: string): number {
-  const files = ['', '-wal', '-shm'].map((end) => join(dir, `edgetally.db${end}`));
-  return files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
 }
 
 /** Takes everything over as the cloud would, page by page, with receipts. */
@@ -178,10 +164,10 @@ class Cloud {
 
 async function outage(t: Test, fleet: Fleet): Promise<void> {
   const clock = { ms: 0 };
-  const dir = fastDirectory(t);
+  const path = join(fastDirectory(t), 'edgetally.db');
   const sensors = new Sensors(fleet);
   let readings: readonly Reading[] = [];
-  const pipeline = open(t, dir, clock, () => readings);
+  const pipeline = open(t, path, clock, () => readings);
   let most = 0;
   const failures: Error[] = [];
   for (let hour = 0; hour < DAYS * 24; hour++) {
@@ -189,9 +175,9 @@ async function outage(t: Test, fleet: Fleet): Promise<void> {
     clock.ms = (hour + 1) * HOUR_MS;
     pipeline.accept({ topic: 't', payload: new Uint8Array(), arrivalUs: 0 }, (error) => error && failures.push(error));
     await pipeline.save('due');
-    most = Math.max(most, bytesOnDisk(dir));
+    most = Math.max(most, bytesOnDisk(path));
     await pipeline.makeRoom();
-    most = Math.max(most, bytesOnDisk(dir));
+    most = Math.max(most, bytesOnDisk(path));
   }
   t.strictSame(failures, [], 'nothing was turned away');
   t.ok(most <= CAP, `${most} bytes on disk at most, the cap is ${CAP}`);
@@ -204,7 +190,7 @@ async function outage(t: Test, fleet: Fleet): Promise<void> {
   drain(pipeline, cloud.take);
   t.comment(cloud.resolution(fleet.devices));
   t.equal(pipeline.buffer.windows.backlogState().windows, 0, 'everything has its receipt');
-  t.ok(bytesOnDisk(dir) <= CAP);
+  t.ok(bytesOnDisk(path) <= CAP);
   const wrong = [...sensors.truth].filter(([key, day]) => JSON.stringify(cloud.days.get(key)) !== JSON.stringify(day));
   t.strictSame(wrong.slice(0, 3), [], `${wrong.length} of ${sensors.truth.size} days of series differ`);
   t.equal(cloud.days.size, sensors.truth.size);
