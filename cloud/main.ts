@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
 import { VERSION } from '../shared/version.js';
 import { readConfig } from './config.js';
-import { formatReport } from './report/formats.js';
+import { formatReport, lossLine } from './report/formats.js';
 import { formatGateways, listGateways } from './report/gateways.js';
 import { formatLosses, listLosses } from './report/losses.js';
 import {
@@ -68,7 +68,8 @@ program
     const query = parseQuery(options, Date.now());
     await withDatabase(options, async (store) => {
       const report = await runReport(store, query);
-      for (const note of report.notes) console.error(`note: ${note}`);
+      const losses = options.format === 'csv' ? lossLine(report) : undefined;
+      for (const note of [...report.notes, ...(losses === undefined ? [] : [losses])]) console.error(`note: ${note}`);
       return formatReport(report, options.format);
     });
   });

@@ -34,7 +34,7 @@ test('a thread computes, this one writes; a failed write is tried again', async 
   thread.start();
   thread.nudge();
   while ((await dirty()) > 0) await sleep(10);
-  t.equal(threads, 6, 'hour and day of the device, its group and everything');
+  t.equal(threads, 9, 'hour, day and month of the device, its group and everything');
   t.match(logged.join(''), /the disk is full.*roll-ups could not be computed/, 'a passing fault, and its words');
   await thread.stop();
   await thread.stop();

@@ -1,7 +1,9 @@
 /** A report as CSV, JSON or a table. Numbers in CSV and JSON are the shortest text that reads back as the same double. */
 import { stringify } from 'csv-stringify/sync';
+import { lossText, lossValues } from './loss-rows.js';
 import { BEGINNING_MS, END_MS, type Format } from './query.js';
 import type { Report, ReportRow } from './report.js';
+import { spanText } from './span-text.js';
 
 type Value = string | number | undefined;
 
@@ -20,16 +22,32 @@ const COLUMNS: Readonly<Record<string, (row: ReportRow) => Value>> = {
   first_time: (row) => timeText(row.first.timeUs),
   last: (row) => row.last.value,
   last_time: (row) => timeText(row.last.timeUs),
+  arrived: (row) => row.arrived,
+  counted: (row) => row.counted,
   completeness: (row) => row.completeness,
+  blur: (row) => row.blurMs && spanText(row.blurMs),
 };
 
 export function formatReport(report: Report, format: Format): string {
   if (format === 'csv') return formatCsv(columnsOf(report), valuesOf(report));
   if (format === 'json') return formatJson(report);
-  return formatTable(columnsOf(report), valuesOf(report));
+  return `${formatTable(columnsOf(report), valuesOf(report))}${footer(report)}`;
 }
 
-function columnsOf({ query }: Report): string[] {
+/** A CSV file has no place for it: there it is a note. */
+export function lossLine({ losses }: Report): string | undefined {
+  const text = lossText(losses, REPORTED);
+  return text && `in no row, by the UTC day on which it arrived: ${text}; edgetally-cloud losses lists them`;
+}
+
+const REPORTED = ['rejected', 'values', 'refused', 'damaged', 'coarsened'] as const;
+
+function footer(report: Report): string {
+  const line = lossLine(report);
+  return line === undefined ? '' : `\n${line}\n`;
+}
+
+function columnsOf({ query }: Pick<Report, 'query'>): string[] {
   return [...query.keys, 'metric', ...Object.keys(COLUMNS)];
 }
 
@@ -48,7 +66,8 @@ export function formatCsv(columns: readonly string[], rows: readonly (readonly V
   });
 }
 
-function formatJson({ query, rows, notes }: Report): string {
+function formatJson(report: Report): string {
+  const { query, notes, losses } = report;
   const { fromMs, toMs } = query.span;
   const header = {
     from: fromMs === BEGINNING_MS ? null : new Date(fromMs).toISOString(),
@@ -56,8 +75,9 @@ function formatJson({ query, rows, notes }: Report): string {
     tz: query.timeZone,
     groupBy: [...query.keys, 'metric'],
     notes,
+    losses: losses.map(lossValues),
   };
-  return formatJsonRows(header, columnsOf({ query, rows, notes }), valuesOf({ query, rows, notes }));
+  return formatJsonRows(header, columnsOf(report), valuesOf(report));
 }
 
 /** One row a line, so that two reports can be compared line by line. */

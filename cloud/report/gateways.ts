@@ -3,6 +3,7 @@ import type { Status } from '../../shared/status.js';
 import type { GatewayRow, SnapshotStore } from '../store/store.js';
 import { formatCsv, formatJsonRows, formatTable } from './formats.js';
 import type { Format } from './query.js';
+import { spanText } from './span-text.js';
 
 export interface GatewayState {
   readonly gateway: string;
@@ -81,24 +82,6 @@ function tableRow(row: GatewayState, nowMs: number): (string | number | undefine
   // The eight digits tell epochs apart; all of them are in CSV and JSON.
   const short = epochs.map((epoch) => epoch.slice(0, 8)).join(' ');
   return [gateway, state, seen, lag, backlog, short, version, batches, rejected];
-}
-
-/** `3d 4h`, `12m 5s`: two units are enough for people. A window that is not over yet lags by less than nothing. */
-export function spanText(ms: number): string {
-  const seconds = Math.round(Math.abs(ms) / 1000);
-  const parts = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'm'],
-    [seconds % 60, 's'],
-  ] as const;
-  const first = parts.findIndex(([amount]) => amount > 0);
-  if (first < 0) return '0s';
-  const text = parts
-    .slice(first, first + 2)
-    .filter(([amount]) => amount > 0)
-    .map(([amount, unit]) => `${amount}${unit}`);
-  return `${ms < 0 ? '-' : ''}${text.join(' ')}`;
 }
 
 function iso(ms: number): string {

@@ -57,7 +57,21 @@ test('a year by UTC day is one stretch of days; by Berlin day, of hours', (t) =>
   t.equal(berlin.coverage.length, 1);
   t.equal(berlin.scope, 'device');
   const all = planReport(query([], { where: { gateway: 'a' } }), days);
-  t.match(all, { scope: 'group', stretches: [{ resolution: 'day', pieces: { length: 365 } }], buckets: [{ day: '' }] });
+  t.match(all, {
+    scope: 'group',
+    stretches: [{ resolution: 'month', pieces: { length: 12 } }],
+    buckets: [{ day: '' }],
+  });
+  t.equal(all.coverage.length, 0);
+  const span = { fromMs: Date.UTC(2026, 0, 31, 12), toMs: Date.UTC(2026, 3, 2) };
+  const some = planReport(query([], { span }), days).stretches;
+  t.same(
+    some.map(({ resolution, fromMs, toMs }) => `${resolution} ${iso(fromMs).slice(0, 13)} ${iso(toMs).slice(0, 13)}`),
+    ['hour 2026-01-31T12 2026-02-01T00', 'month 2026-02-01T00 2026-04-01T00', 'day 2026-04-01T00 2026-04-02T00'],
+    'the months that are wanted whole',
+  );
+  const device = planReport(query(['device', 'day']), days);
+  t.match(device.stretches, [{ resolution: 'day', pieces: { length: 365 } }], 'not where days are told apart');
   t.end();
 });
 

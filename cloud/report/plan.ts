@@ -1,10 +1,10 @@
 /**
- * Which roll-ups and windows answer a query: whole UTC days from day roll-ups, whole hours from hour roll-ups, the rest from
- * windows. Pure: days with data in, stretches to read out.
+ * Which roll-ups and windows answer a query: whole UTC months in one bucket from month roll-ups, whole days from day roll-ups,
+ * whole hours from hour roll-ups, the rest from windows. Pure: days with data in, stretches to read out.
  *
  * A window belongs to the range, hour and day in which it starts.
  */
-import { DAY_MS, floorTo, HOUR_MS, type Scope, type Span } from '../store/store.js';
+import { DAY_MS, endOf, floorTo, HOUR_MS, type Resolution, type Scope, type Span, startOf } from '../store/store.js';
 import type { ReportQuery } from './query.js';
 import { type Cut, cutLocally } from './time-zone.js';
 
@@ -21,7 +21,7 @@ export interface Piece extends Span {
 
 /** What is read in one go, at one resolution. The pieces are in order. */
 export interface Stretch extends Span {
-  readonly resolution: 'day' | 'hour' | 'window';
+  readonly resolution: Resolution | 'window';
   readonly pieces: readonly Piece[];
 }
 
@@ -29,9 +29,9 @@ export interface ReportPlan {
   readonly scope: Scope;
   readonly buckets: readonly Bucket[];
   readonly stretches: readonly Stretch[];
-  /** Days whose readings are to be counted for completeness, beside those of day stretches. */
+  /** Days whose readings are to be counted for completeness, beside those of day and month stretches. */
   readonly coverage: readonly Span[];
-  /** The buckets that a day has part in. */
+  /** The buckets that a day has part in; of a month that is read whole, by its first day too. */
   readonly bucketsOfDay: ReadonlyMap<number, readonly number[]>;
 }
 
@@ -43,8 +43,8 @@ export function planReport(query: ReportQuery, days: readonly number[]): ReportP
   const stretches: MutableStretch[] = [];
   const coverage: { fromMs: number; toMs: number }[] = [];
   let dayBefore: 'whole' | 'in parts' | undefined;
-  for (const dayMs of days) {
-    const span = { fromMs: Math.max(dayMs, query.span.fromMs), toMs: Math.min(dayMs + DAY_MS, query.span.toMs) };
+  for (const unit of unitsOf(days, cut, query.span)) {
+    const span = { fromMs: Math.max(unit.fromMs, query.span.fromMs), toMs: Math.min(unit.toMs, query.span.toMs) };
     if (span.fromMs >= span.toMs) continue;
     const parts = cutLocally(span, cut, query.timeZone);
     const members: number[] = [];
@@ -55,14 +55,32 @@ export function planReport(query: ReportQuery, days: readonly number[]): ReportP
       members.push(bucket);
       for (const piece of cover({ fromMs, toMs })) extend(stretches, piece, bucket);
     }
-    bucketsOfDay.set(dayMs, members);
-    const whole = parts.length === 1 && span.toMs - span.fromMs === DAY_MS;
+    bucketsOfDay.set(unit.fromMs, members);
+    const whole = parts.length === 1 && span.toMs - span.fromMs === unit.toMs - unit.fromMs;
     // Between two days in parts there is no whole one, so one stretch covers both.
-    if (!whole && dayBefore === 'in parts') coverage.at(-1)!.toMs = dayMs + DAY_MS;
-    else if (!whole) coverage.push({ fromMs: dayMs, toMs: dayMs + DAY_MS });
+    if (!whole && dayBefore === 'in parts') coverage.at(-1)!.toMs = unit.toMs;
+    else if (!whole) coverage.push({ ...unit });
     dayBefore = whole ? 'whole' : 'in parts';
   }
+  // Of a month that is out of date its days are read.
+  for (const dayMs of days) {
+    const ofMonth = bucketsOfDay.get(startOf('month', dayMs));
+    if (ofMonth !== undefined && !bucketsOfDay.has(dayMs)) bucketsOfDay.set(dayMs, ofMonth);
+  }
   return { scope: scopeOf(query), buckets, stretches, coverage, bucketsOfDay };
+}
+
+/** The days, and in their place the months that are wanted whole and in one bucket. */
+function unitsOf(days: readonly number[], cut: Cut, span: Span): Span[] {
+  const units: Span[] = [];
+  for (const dayMs of days) {
+    const monthMs = startOf('month', dayMs);
+    const month = { fromMs: monthMs, toMs: endOf('month', monthMs) };
+    const isWhole = cut === 'none' && month.fromMs >= span.fromMs && month.toMs <= span.toMs;
+    if (!isWhole) units.push({ fromMs: dayMs, toMs: dayMs + DAY_MS });
+    else if (units.at(-1)?.fromMs !== monthMs) units.push(month);
+  }
+  return units;
 }
 
 interface MutableStretch extends Stretch {
@@ -83,8 +101,9 @@ interface Cover extends Span {
   readonly resolution: Stretch['resolution'];
 }
 
-/** Covers a stretch of one UTC day. */
+/** Covers a UTC month, or a stretch of one UTC day. */
 export function cover({ fromMs, toMs }: Span): Cover[] {
+  if (toMs - fromMs > DAY_MS) return [{ resolution: 'month', fromMs, toMs }];
   if (fromMs % DAY_MS === 0 && toMs - fromMs === DAY_MS) return [{ resolution: 'day', fromMs, toMs }];
   const firstHour = Math.min(toMs, -floorTo(-fromMs, HOUR_MS));
   const lastHour = Math.max(firstHour, floorTo(toMs, HOUR_MS));

@@ -4,9 +4,10 @@
  * Compared is what the gateway has closed: readings in windows that still gather are named in a note, or a range with today
  * would be different once a minute.
  */
-import { spanText } from './gateways.js';
+
 import { END_MS } from './query.js';
 import type { EpochAccount, Explanation, Reconciliation } from './reconcile.js';
+import { spanText } from './span-text.js';
 
 type Account = Omit<Reconciliation, 'differences' | 'unknowns' | 'notes'>;
 

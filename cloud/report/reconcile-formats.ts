@@ -1,7 +1,8 @@
 /** A reconciliation as a table with the gateway's account below, as CSV (device-days only) or JSON. */
 import type { Status } from '../../shared/status.js';
 import { formatCsv, formatJsonRows, formatTable } from './formats.js';
-import { formatLossTable, lossValues } from './losses.js';
+import { lossValues } from './loss-rows.js';
+import { formatLossTable } from './losses.js';
 import { BEGINNING_MS, END_MS, type Format } from './query.js';
 import { type EpochAccount, type ReconcileRow, type Reconciliation, verdictOf } from './reconcile.js';
 import { iso, of, short } from './reconcile-findings.js';

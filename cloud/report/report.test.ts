@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { type Test, test } from 'tap';
+import type { LossRecord } from '../../shared/loss.js';
 import { recomputeAll } from '../store/conformance-tools.js';
 import { batchOf, EPOCH_A, EPOCH_B, NOON, type SampleReading, windowsOf } from '../store/samples.js';
 import { openSqliteStore } from '../store/sqlite-store.js';
 import { type BatchChange, DAY_MS, floorTo, HOUR_MS, type Store } from '../store/store.js';
-import { formatReport } from './formats.js';
+import { formatReport, lossLine } from './formats.js';
 import { parseQuery, type ReportArguments } from './query.js';
 import { runReport } from './report.js';
 
@@ -53,7 +54,7 @@ test('the columns, and what they say of one device', async (t) => {
   const text = await csv(store);
   t.equal(
     text.split('\n')[0],
-    'device,metric,count,sum,mean,stddev,min,max,p50,p95,p99,first,first_time,last,last_time,completeness',
+    'device,metric,count,sum,mean,stddev,min,max,p50,p95,p99,first,first_time,last,last_time,arrived,counted,completeness,blur',
   );
   const [negative, positive] = await rows(store);
   t.match(positive, { device: 'd1', metric: 'c', count: '8', sum: '31', mean: '3.875', min: '1', max: '9' });
@@ -154,6 +155,73 @@ test('completeness is what arrived of what the gateways counted, by whole UTC da
     t.same(await said({ groupBy: 'day', tz: 'Asia/Tokyo' }), ['0.6', String(4 / 7)], when);
     await recomputeAll(store);
   }
+});
+
+test('arrived and counted are told, and where a window blurs a row', async (t) => {
+  const store = emptyStore(t);
+  const at = (timeMs: number) => ({ timeMs, values: { c: 1 } });
+  const fine = [at(NOON), at(NOON + 1000)];
+  const coarse = [at(NOON + DAY_MS)];
+  const ledger = ledgerOf([...fine, ...coarse, at(NOON + 5)]);
+  await store.commit([batchOf([...windowsOf(fine, HOUR_MS), ...windowsOf(coarse, DAY_MS)], { ledger })]);
+  const said = async (given: ReportArguments) =>
+    (await rows(store, given)).map(({ arrived, counted, blur }) => `${arrived}/${counted} ${blur}`);
+  for (const when of ['stale', 'up to date']) {
+    t.same(await said({ groupBy: 'day' }), ['2/3 ', '1/1 '], `${when}: windows of a day lie within UTC days`);
+    t.same(await said({ groupBy: 'all' }), ['3/4 '], when);
+    t.same(await said({ groupBy: 'hour' }), ['2/3 ', '1/1 1d'], when);
+    t.match(await said({ groupBy: 'day', tz: 'Asia/Tokyo' }), [/ $/, / 1d$/], when);
+    t.same(
+      await said({ from: '2026-07-01T12:00', groupBy: 'all' }),
+      ['3/4 1d'],
+      `${when}: the range ends within a day`,
+    );
+    await recomputeAll(store);
+  }
+  const { notes } = await runReport(store, parseQuery({ groupBy: 'hour' }, NOON));
+  t.match(notes, [/^1 of 2 rows hold windows of up to 1d \(column blur\).* later hours$/]);
+});
+
+test('what was lost on the days of the report is told beside the rows', async (t) => {
+  const store = emptyStore(t);
+  const loss = (kind: string, count: number, more: Partial<LossRecord> = {}): LossRecord => ({
+    dayMs: DAY,
+    kind,
+    reason: 'bad-number',
+    group: undefined,
+    device: undefined,
+    count,
+    ...more,
+  });
+  const reading = { timeMs: NOON, group: 'hall', values: { c: 1 } };
+  await store.commit([batchOf(windowsOf([reading]))]);
+  const without = await csv(store);
+  const of = { group: 'hall', device: 'd1' };
+  await store.commit([
+    batchOf([], {
+      losses: [loss('rejected', 2), loss('values', 3, of), loss('rejected', 5, { reason: 'bad-time', ...of })],
+    }),
+    batchOf([], { epoch: EPOCH_B, losses: [loss('rejected', 1), loss('duplicate', 9), loss('held', 4)] }),
+    batchOf([], { losses: [loss('rejected', 100, { dayMs: DAY + DAY_MS })] }),
+  ]);
+  t.equal(await csv(store), without, 'the rows are the same');
+  const line = async (given: ReportArguments) => lossLine(await runReport(store, parseQuery(given, NOON)));
+  t.match(
+    await line({ to: '2026-07-01T13:00' }),
+    /: 8 rejected \(5 bad-time, 3 bad-number\); 3 values \(3 bad-number\); /,
+  );
+  t.match(await line({}), /: 108 rejected /);
+  t.match(
+    await line({ device: 'd1', to: '2026-07-02' }),
+    /: 5 rejected \(5 bad-time\); 3 values/,
+    'what is known of it',
+  );
+  t.equal(await line({ to: '2026-07-01' }), undefined);
+  const report = await runReport(store, parseQuery({ to: '2026-07-02' }, NOON));
+  t.match(formatReport(report, 'table'), /\n\nin no row, by the UTC day .*: 8 rejected .*\n$/);
+  const { losses } = JSON.parse(formatReport(report, 'json'));
+  t.equal(losses.length, 6);
+  t.match(losses[1], { gateway: 'gw', day: '2026-07-01', epoch: EPOCH_A, count: 5, ...of });
 });
 
 test('JSON and table', async (t) => {

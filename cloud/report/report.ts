@@ -6,9 +6,19 @@
  */
 import { type MetricSummary, mergeAll, type Statistics, statisticsOf } from '../../shared/summary.js';
 import { collect, gather } from '../store/gather.js';
-import { DAY_MS, floorTo, type Portion, type Snapshot, type SnapshotStore, type Subject } from '../store/store.js';
+import {
+  DAY_MS,
+  floorTo,
+  HOUR_MS,
+  type LossRow,
+  type Portion,
+  type Snapshot,
+  type SnapshotStore,
+  type Subject,
+} from '../store/store.js';
 import { type Piece, planReport, type ReportPlan, type Stretch } from './plan.js';
-import type { GroupKey, ReportQuery } from './query.js';
+import { BEGINNING_MS, END_MS, type GroupKey, type ReportQuery, wholeDays } from './query.js';
+import { spanText } from './span-text.js';
 
 export interface ReportRow extends Statistics {
   /** Parallel to the query's keys. */
@@ -19,6 +29,14 @@ export interface ReportRow extends Statistics {
    * devices of its other keys, whatever their metrics; undefined where no gateway told a number.
    */
   readonly completeness: number | undefined;
+  /** The two numbers of it. */
+  readonly arrived: number;
+  readonly counted: number;
+  /**
+   * Length of the longest window, where it reaches beyond the row's hour, local day or end of the range: part of what is
+   * here may belong elsewhere.
+   */
+  readonly blurMs: number | undefined;
 }
 
 export interface Report {
@@ -26,6 +44,8 @@ export interface Report {
   readonly rows: readonly ReportRow[];
   /** What the reader should know, for people. */
   readonly notes: readonly string[];
+  /** What the gateways lost, left out or put aside on the UTC days of the range, by the day it arrived; in no row. */
+  readonly losses: readonly LossRow[];
 }
 
 export async function runReport(store: SnapshotStore, query: ReportQuery): Promise<Report> {
@@ -39,8 +59,26 @@ export async function runReport(store: SnapshotStore, query: ReportQuery): Promi
         for (const portion of page) cells.cover(portion);
       }
     }
-    return { query, rows: cells.rows(), notes: cells.notes() };
+    const rows = cells.rows();
+    const losses = await snapshot.losses(wholeDays(query.span), query.where);
+    return { query, rows, notes: [...cells.notes(), ...blurNotes(query, rows)], losses };
   });
+}
+
+function blurNotes({ keys }: ReportQuery, rows: readonly ReportRow[]): string[] {
+  const blurred = rows.filter(({ blurMs }) => blurMs !== undefined);
+  if (blurred.length === 0) return [];
+  const longest = spanText(Math.max(...blurred.map(({ blurMs }) => blurMs!)));
+  const where = keys.includes('hour') ? 'later hours' : keys.includes('day') ? 'the next local day' : 'other times';
+  const what = `${blurred.length} of ${rows.length} rows hold windows of up to ${longest} (column blur)`;
+  return [`${what}: they count where they start, and part of what is in them may belong to ${where}`];
+}
+
+/** Windows up to this length lie within one row, if they begin in it. */
+function resolutionOf({ keys, span, timeZone }: ReportQuery): number {
+  const onDays = [span.fromMs, span.toMs].every((ms) => ms === BEGINNING_MS || ms === END_MS || ms % DAY_MS === 0);
+  if (keys.includes('hour')) return HOUR_MS;
+  return timeZone === 'UTC' && onDays ? DAY_MS : keys.includes('day') || !onDays ? HOUR_MS : DAY_MS;
 }
 
 function daysAround({ span }: ReportQuery) {
@@ -61,7 +99,7 @@ async function readStretch(snapshot: Snapshot, query: ReportQuery, plan: ReportP
         piece = found;
       }
       cells.add(portion, piece.bucket);
-      if (resolution === 'day') cells.cover(portion);
+      if (resolution === 'day' || resolution === 'month') cells.cover(portion);
     }
   }
 }
@@ -84,6 +122,7 @@ interface Cell {
   readonly metrics: Map<string, MetricSummary[]>;
   readings: number;
   counted: number;
+  longestMs: number;
 }
 
 class Cells {
@@ -99,10 +138,11 @@ class Cells {
     this.#cells = plan.buckets.map(() => new Map());
   }
 
-  add({ subject, metrics }: Portion, bucket: number): void {
+  add({ subject, metrics, longestMs }: Portion, bucket: number): void {
     if (metrics.size === 0) return;
     const cell = this.#cell(subject, bucket);
     cell.subjects.add(subject);
+    if (longestMs > cell.longestMs) cell.longestMs = longestMs;
     for (const [metric, summary] of metrics) {
       const list = cell.metrics.get(metric);
       if (list === undefined) cell.metrics.set(metric, [summary]);
@@ -110,7 +150,7 @@ class Cells {
     }
   }
 
-  /** Counts readings of a day towards the completeness of every bucket that has part in it. */
+  /** Counts readings of a day or month towards the completeness of every bucket that has part in it. */
   cover({ subject, startMs, readings, counted }: Portion): void {
     for (const bucket of this.#plan.bucketsOfDay.get(floorTo(startMs, DAY_MS)) ?? []) {
       const cell = this.#cell(subject, bucket);
@@ -120,16 +160,19 @@ class Cells {
   }
 
   rows(): ReportRow[] {
+    const resolutionMs = resolutionOf(this.#query);
     const rows: { order: readonly (string | number)[]; row: ReportRow }[] = [];
     for (const cells of this.#cells) {
-      for (const { bucket, subjects, metrics, readings, counted } of cells.values()) {
+      for (const { bucket, subjects, metrics, readings: arrived, counted, longestMs } of cells.values()) {
         const [subject] = subjects;
         if (subject === undefined) continue;
         const keys = this.#query.keys.map((key) => this.#value(key, subject, bucket));
         const order = this.#query.keys.map((key, i) => (key === 'day' || key === 'hour' ? bucket : keys[i]!));
-        const completeness = counted === 0 ? undefined : Math.min(1, readings / counted);
+        const completeness = counted === 0 ? undefined : Math.min(1, arrived / counted);
+        const blurMs = longestMs > resolutionMs ? longestMs : undefined;
+        const about = { completeness, arrived, counted, blurMs };
         for (const [metric, list] of metrics) {
-          const row = { keys, metric, ...statisticsOf(mergeAll(list)), completeness };
+          const row = { keys, metric, ...statisticsOf(mergeAll(list)), ...about };
           rows.push({ order: [...order, metric], row });
         }
       }
@@ -171,7 +214,7 @@ class Cells {
     }
     let cell = this.#cells[bucket]!.get(key);
     if (cell === undefined) {
-      cell = { bucket, subjects: new Set(), metrics: new Map(), readings: 0, counted: 0 };
+      cell = { bucket, subjects: new Set(), metrics: new Map(), readings: 0, counted: 0, longestMs: 0 };
       this.#cells[bucket]!.set(key, cell);
     }
     return cell;

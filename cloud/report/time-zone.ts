@@ -25,7 +25,7 @@ export function checkTimeZone(timeZone: string): void {
   }
 }
 
-/** At most a day; cut at the bounds of local days or hours, in order. */
+/** At most a day, where it is to be cut: at the bounds of local days or hours, in order. */
 export function cutLocally(span: Span, cut: Cut, timeZone: string): LocalPart[] {
   if (cut === 'none') return [{ ...span, day: '', hour: '' }];
   const parts: LocalPart[] = [];

@@ -1,8 +1,8 @@
 /** Conformance: windows, their roll-ups, snapshots. */
 import { type ConformanceCases, collect, DAY, recomputeAll, total, WHOLE_DAY } from './conformance-tools.js';
-import { recompute } from './gather.js';
+import { gather, recompute } from './gather.js';
 import { batchOf, EPOCH_B, NOON, windowsOf } from './samples.js';
-import { DAY_MS, type DueQuery, HOUR_MS, LEVELS, type Level } from './store.js';
+import { DAY_MS, type DueQuery, HOUR_MS, LEVELS, type Level, type Scope } from './store.js';
 
 export const WINDOW_CASES: ConformanceCases = {
   'the highest revision wins, in any order, and an equal one changes nothing': async (t, { store }) => {
@@ -74,7 +74,7 @@ export const WINDOW_CASES: ConformanceCases = {
 
   'every level says the same before, amid and after the roll-ups are computed': async (t, { store }) => {
     const readings = Array.from({ length: 60 }, (_, i) => ({
-      timeMs: DAY + i * 1_500_000,
+      timeMs: DAY + i * 1_400_000,
       device: `d${i % 3}`,
       group: i % 2 === 0 ? 'hall' : '',
       values: { c: i / 10, rh: -i },
@@ -108,6 +108,36 @@ export const WINDOW_CASES: ConformanceCases = {
     });
     const hall = await store.read((snapshot) => total(snapshot, LEVELS[2], { gateway: 'gw2', group: 'hall' }));
     t.equal(hall, await store.read((snapshot) => total(snapshot, 'windows', { gateway: 'gw2', group: 'hall' })));
+  },
+
+  'months: all their days, whatever is stale, with the longest window': async (t, { store }) => {
+    const at = (day: number, lengthMs: number) =>
+      windowsOf([{ timeMs: DAY + day * DAY_MS, group: 'hall', values: { c: day } }], lengthMs);
+    await store.commit([
+      batchOf([...at(-1, 60_000), ...at(0, 60_000), ...at(30, 900_000), ...at(31, DAY_MS)], {
+        ledger: [{ group: 'hall', device: 'd1', dayMs: DAY + 3 * DAY_MS, readings: 7 }],
+      }),
+    ]);
+    const july = { fromMs: DAY, toMs: DAY + 31 * DAY_MS };
+    const where = { gateway: 'gw', group: 'hall' };
+    const read = (scope: Scope) =>
+      store.read(async (snapshot) => {
+        const asked = { span: july, where: scope === 'all' ? {} : where, metrics: 'all' } as const;
+        const portions = await collect(gather(snapshot, { scope, resolution: 'month' }, asked));
+        return {
+          readings: portions.reduce((sum, { readings }) => sum + readings, 0),
+          counted: portions.reduce((sum, { counted }) => sum + counted, 0),
+          longestMs: Math.max(...portions.map(({ longestMs }) => longestMs)),
+          sum: portions.reduce((sum, { metrics }) => sum + Number(metrics.get('c')?.sums.sum ?? 0n), 0),
+        };
+      });
+    const truth = { readings: 2, counted: 7, longestMs: 900_000, sum: 30 };
+    for (const scope of ['device', 'group', 'all'] as const) t.same(await read(scope), truth, `${scope}, stale`);
+    await recomputeAll(store);
+    for (const scope of ['device', 'group', 'all'] as const) t.same(await read(scope), truth, `${scope}, computed`);
+    await store.commit([batchOf(at(5, DAY_MS))]);
+    const amended = { readings: 3, counted: 7, longestMs: DAY_MS, sum: 35 };
+    for (const scope of ['device', 'group', 'all'] as const) t.same(await read(scope), amended, `${scope}, amended`);
   },
 
   'a change amid a recomputation leaves the roll-up stale': async (t, { store }) => {

@@ -2,16 +2,16 @@
  * Reads what some windows hold, by way of roll-ups where these are up to date, and of what they are made of where not.
  * What comes out adds up to the same, to the last bit, whatever is up to date: merging is exactly associative.
  *
- *   day ← its 24 hours, and the ledger of that day        hour of everything ← the hour of each group
+ *   month ← its days          day ← its 24 hours, and the ledger of that day
+ *   hour of everything ← the hour of each group
  *   hour of a group ← the hour of each device             hour of a device ← its windows
  *
  * Pure reading over a snapshot; knows no database.
  */
 import { type MetricSummary, mergeAll } from '../../shared/summary.js';
 import {
-  DAY_MS,
   type DirtyRollUp,
-  HOUR_MS,
+  endOf,
   type Level,
   type Metrics,
   type Portion,
@@ -45,11 +45,11 @@ export async function* gatherBelow(
   metrics: Metrics,
 ): AsyncGenerator<readonly Portion[]> {
   const { scope, resolution, subject, startMs } = rollUp;
-  const lengthMs = resolution === 'day' ? DAY_MS : HOUR_MS;
-  const query = { span: { fromMs: startMs, toMs: startMs + lengthMs }, where: subject, metrics };
-  if (resolution === 'day') {
+  const query = { span: { fromMs: startMs, toMs: endOf(resolution, startMs) }, where: subject, metrics };
+  if (resolution === 'month') yield* gather(snapshot, { scope, resolution: 'day' }, query);
+  else if (resolution === 'day') {
     const counted = await snapshot.counted(startMs, subject);
-    yield [{ subject, startMs, readings: 0, counted, metrics: NOTHING }];
+    yield [{ subject, startMs, readings: 0, counted, longestMs: 0, metrics: NOTHING }];
     yield* gather(snapshot, { scope, resolution: 'hour' }, query);
   } else if (scope === 'all') yield* gather(snapshot, { scope: 'group', resolution }, query);
   else if (scope === 'group') yield* gather(snapshot, { scope: 'device', resolution }, query);
@@ -61,10 +61,12 @@ export async function recompute(snapshot: Snapshot, stale: DirtyRollUp): Promise
   const lists = new Map<string, MetricSummary[]>();
   let readings = 0;
   let counted = 0;
+  let longestMs = 0;
   for await (const page of gatherBelow(snapshot, stale, 'all')) {
     for (const portion of page) {
       readings += portion.readings;
       counted += portion.counted;
+      longestMs = Math.max(longestMs, portion.longestMs);
       for (const [metric, summary] of portion.metrics) {
         const list = lists.get(metric);
         if (list === undefined) lists.set(metric, [summary]);
@@ -73,7 +75,7 @@ export async function recompute(snapshot: Snapshot, stale: DirtyRollUp): Promise
     }
   }
   const metrics = new Map([...lists].map(([metric, list]) => [metric, mergeAll(list)]));
-  return { ...stale, readings, counted, metrics };
+  return { ...stale, readings, counted, longestMs, metrics };
 }
 
 /** Adds to a list that is to be merged, and keeps it short. */

@@ -21,6 +21,7 @@ import {
   LEVELS,
   type RejectedChange,
   type StatusChange,
+  startOf,
 } from './store.js';
 
 /** Rejected messages that are kept, however small: a row costs some 200 bytes beside its payload. */
@@ -148,13 +149,9 @@ export class SqliteChanges {
     for (const { device, startMs, lengthMs } of this.#stale.values()) {
       const ids = { device, group: this.#dictionary.groupOf(device), all: EVERYTHING_ID };
       for (const level of LEVELS) {
-        // A ledger entry is part of days only.
+        // A ledger entry is part of days and months only.
         if (level.resolution === 'hour' && lengthMs === DAY_MS) continue;
-        const row = [
-          levelNumber(level),
-          level.resolution === 'hour' ? startMs : floorTo(startMs, DAY_MS),
-          ids[level.scope],
-        ];
+        const row = [levelNumber(level), startOf(level.resolution, startMs), ids[level.scope]];
         const key = row.join('/');
         if (done.has(key)) continue;
         done.add(key);

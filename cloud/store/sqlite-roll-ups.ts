@@ -13,12 +13,13 @@ export interface RollUpRow {
   readonly mark: number;
   readonly readings: number;
   readonly counted: number;
+  readonly longestMs: number;
   readonly summary: Uint8Array;
 }
 
 /** The names in it must be known to the dictionary: what a roll-up is made of is stored. */
 export function rollUpRow(dictionary: SqliteDictionary, rollUp: RollUp): RollUpRow {
-  const { scope, resolution, subject, startMs, mark, readings, counted, metrics } = rollUp;
+  const { scope, resolution, subject, startMs, mark, readings, counted, longestMs, metrics } = rollUp;
   return {
     level: levelNumber({ scope, resolution }),
     startMs,
@@ -26,6 +27,7 @@ export function rollUpRow(dictionary: SqliteDictionary, rollUp: RollUp): RollUpR
     mark,
     readings,
     counted,
+    longestMs,
     summary: encodeSummary(dictionary, metrics, startMs, ROLL_UP_SPAN_MS),
   };
 }
@@ -37,10 +39,10 @@ export class SqliteRollUps {
 
   constructor(db: Db) {
     this.#put = db.prepare(
-      `INSERT INTO rollups (level, start_ms, subject, mark, readings, counted, summary)
-       VALUES (@level, @startMs, @subject, @mark, @readings, @counted, @summary)
+      `INSERT INTO rollups (level, start_ms, subject, mark, readings, counted, longest_ms, summary)
+       VALUES (@level, @startMs, @subject, @mark, @readings, @counted, @longestMs, @summary)
        ON CONFLICT DO UPDATE SET mark = excluded.mark, readings = excluded.readings, counted = excluded.counted,
-         summary = excluded.summary WHERE excluded.mark > mark`,
+         longest_ms = excluded.longest_ms, summary = excluded.summary WHERE excluded.mark > mark`,
     );
     this.#clearDirty = db.prepare(
       'DELETE FROM dirty WHERE level = @level AND start_ms = @startMs AND subject = @subject AND mark <= @mark',

@@ -5,7 +5,7 @@
  * groups, devices, metrics   dictionaries: small ids for names. A device belongs to a group, a group to a gateway
  * windows     one row a device-window with all its metrics in one blob; the highest revision. Clustered by device, so that
  *             an hour or a day of one device is a few neighbouring pages
- * rollups     one row an hour or day of a device, a group or everything; clustered by time within its level, so that a
+ * rollups     one row an hour, day or month of a device, a group or everything; clustered by time within its level, so that a
  *             fleet report reads one stretch
  * dirty       the roll-ups that are out of date
  * ledger      readings that a gateway says it counted, per device, UTC day and epoch
@@ -23,9 +23,10 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { EdgetallyError } from '../../shared/errors.js';
+import { upgradeFromVersion1 } from './sqlite-upgrade.js';
 
 const APPLICATION_ID = 0x45544c43; // "ETLC"
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 /** A corruption bug of the WAL is mended from here on. */
 const OLDEST_SQLITE = [3, 51, 3] as const;
 const PAGE_BYTES = 8192;
@@ -52,7 +53,8 @@ const SCHEMA = `
   ) WITHOUT ROWID;
   CREATE TABLE rollups (
     level INTEGER NOT NULL, start_ms INTEGER NOT NULL, subject INTEGER NOT NULL,
-    mark INTEGER NOT NULL, readings INTEGER NOT NULL, counted INTEGER NOT NULL, summary BLOB NOT NULL,
+    mark INTEGER NOT NULL, readings INTEGER NOT NULL, counted INTEGER NOT NULL, longest_ms INTEGER NOT NULL,
+    summary BLOB NOT NULL,
     PRIMARY KEY (level, start_ms, subject)
   ) WITHOUT ROWID;
   CREATE TABLE dirty (
@@ -84,7 +86,7 @@ export type Db = Database.Database;
 export function openForWriting(path: string): Db {
   // A transaction that was cut off while the file was made has to be rolled back first, which takes a writer.
   const isCutOff = existsSync(`${path}-journal`);
-  if (!isNew(path) && !isCutOff) openForReading(path).close();
+  if (!isNew(path) && !isCutOff) opened(path, { readonly: true }, (db) => checkIdentity(db, path)).close();
   return opened(path, {}, (db) => {
     checkSqlite(db);
     db.pragma(`page_size = ${PAGE_BYTES}`);
@@ -93,6 +95,7 @@ export function openForWriting(path: string): Db {
     checkIdentity(db, path);
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
+    db.transaction(() => upgrade(db)).immediate();
     db.pragma(`cache_size = -${CACHE_KIB}`);
     db.pragma('trusted_schema = OFF');
     if (db.pragma('synchronous', { simple: true }) !== 2 || db.pragma('journal_mode', { simple: true }) !== 'wal') {
@@ -110,6 +113,7 @@ export function openForReading(path: string): Db {
   }
   return opened(path, { readonly: true }, (db) => {
     checkIdentity(db, path);
+    checkIsUpToDate(db, path);
     db.pragma(`cache_size = -${CACHE_KIB}`);
     db.pragma('trusted_schema = OFF');
   });
@@ -154,6 +158,13 @@ function create(db: Db): void {
   db.pragma(`user_version = ${SCHEMA_VERSION}`);
 }
 
+function upgrade(db: Db): void {
+  const version = Number(db.pragma('user_version', { simple: true }));
+  if (version === SCHEMA_VERSION) return;
+  upgradeFromVersion1(db);
+  db.pragma(`user_version = ${SCHEMA_VERSION}`);
+}
+
 function checkSqlite(db: Db): void {
   const version = String(db.prepare('SELECT sqlite_version()').pluck().get());
   const parts = version.split('.').map(Number);
@@ -171,6 +182,14 @@ function checkIdentity(db: Db, path: string): void {
   if (version > SCHEMA_VERSION) {
     throw new EdgetallyError('database-newer', `${path} has version ${version}, this program knows ${SCHEMA_VERSION}`);
   }
+}
+
+function checkIsUpToDate(db: Db, path: string): void {
+  const version = Number(db.pragma('user_version', { simple: true }));
+  if (version === SCHEMA_VERSION) return;
+  throw new EdgetallyError('database-failed', `${path} was written by an older version (${version})`, {
+    hint: 'Start `edgetally-cloud run` once: it brings the database up to date.',
+  });
 }
 
 /** SQLite's errors in our words; others as they are. */

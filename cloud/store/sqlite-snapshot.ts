@@ -8,11 +8,10 @@ import {
   type DayTally,
   type DirtyRollUp,
   type DueQuery,
+  endOf,
   type GatewayRow,
-  LEVELS,
   type Level,
   type LossRow,
-  lengthOf,
   type Metrics,
   type Portion,
   type PortionQuery,
@@ -26,13 +25,14 @@ import {
 const PAGE_ROWS = 500;
 /** Up to this many subjects are looked up one by one; above, the stretch is read and sifted. */
 const FEW_SUBJECTS = 16;
-const ALL_DAYS = LEVELS.length - 1;
 
+const ALL_DAYS = levelNumber({ scope: 'all', resolution: 'day' });
 interface RollUpRow {
   readonly start: number;
   readonly subject: number;
   readonly readings: number;
   readonly counted: number;
+  readonly longest: number;
   readonly summary?: Uint8Array;
 }
 
@@ -91,17 +91,16 @@ export class SqliteSnapshot implements Snapshot {
   /** One subject out of rows that are clustered by time: looks each start up, and leaps over stretches without it. */
   async *#rollUpsOf(level: Level, id: number, span: Span, metrics: Metrics): AsyncGenerator<readonly Portion[]> {
     const number = levelNumber(level);
-    const step = lengthOf(level.resolution);
     let page: Portion[] = [];
     for (let start = span.fromMs; start < span.toMs; ) {
       const row = this.#statements.rollUp.get(number, start, id) as RollUpRow | undefined;
       if (row !== undefined) {
         page.push(this.#rollUp(level, row, metrics));
-        start += step;
+        start = endOf(level.resolution, start);
       } else {
         const next = this.#statements.nextRollUp.get(number, start, id) as RollUpRow | undefined;
         if (next === undefined) break;
-        start = next.subject > id ? next.start + step : next.start;
+        start = next.subject > id ? endOf(level.resolution, next.start) : next.start;
       }
       if (page.length === PAGE_ROWS) {
         yield page;
@@ -149,17 +148,19 @@ export class SqliteSnapshot implements Snapshot {
       startMs: row.start,
       readings: row.readings,
       counted: 0,
+      longestMs: row.length,
       metrics: decodeSummary(this.#dictionary, row.summary, row.start, row.length, metrics),
     };
   }
 
   #rollUp(level: Level, row: RollUpRow, metrics: Metrics): Portion {
-    const { start, readings, counted, summary } = row;
+    const { start, readings, counted, longest, summary } = row;
     return {
       subject: this.#dictionary.subject(level.scope, row.subject),
       startMs: start,
       readings,
       counted,
+      longestMs: longest,
       metrics: decodeSummary(this.#dictionary, summary ?? NO_BYTES, start, ROLL_UP_SPAN_MS, metrics),
     };
   }
@@ -182,7 +183,7 @@ const CURRENT = `NOT EXISTS (
 function prepare(db: Db) {
   const stretch = `FROM rollups WHERE level = ? AND (start_ms, subject) > (?, ?) AND start_ms < ? AND ${CURRENT}
     ORDER BY start_ms, subject LIMIT ?`;
-  const bare = 'start_ms AS start, subject, readings, counted';
+  const bare = 'start_ms AS start, subject, readings, counted, longest_ms AS longest';
   return {
     days: db
       .prepare(

@@ -1,10 +1,24 @@
 /** Reads which roll-ups are out of date, and which of them are worth computing now. */
 import type { SqliteDictionary } from './sqlite-dictionary.js';
 import type { Db } from './sqlite-schema.js';
-import { type DirtyRollUp, type DueQuery, LEVELS, type Level, lengthOf, type Span, type Where } from './store.js';
+import {
+  DAY_MS,
+  type DirtyRollUp,
+  type DueQuery,
+  endOf,
+  HOUR_MS,
+  LEVELS,
+  type Level,
+  type Resolution,
+  type Span,
+  startOf,
+  type Where,
+} from './store.js';
 
 /** Up to this many roll-ups are looked up one by one; above, the stretch is read and sifted. */
 const FEW = 64;
+
+const SHORTEST_MS: Readonly<Record<Resolution, number>> = { hour: HOUR_MS, day: DAY_MS, month: 28 * DAY_MS };
 
 interface Row {
   readonly start: number;
@@ -28,7 +42,7 @@ export class SqliteStale {
 
   dirty(level: Level, span: Span, where: Where): DirtyRollUp[] {
     const ids = this.#dictionary.idsWhere(level.scope, where);
-    const starts = (span.toMs - span.fromMs) / lengthOf(level.resolution);
+    const starts = (span.toMs - span.fromMs) / SHORTEST_MS[level.resolution];
     if (ids !== undefined && ids.size * starts <= FEW) return this.#lookUp(level, span, ids);
     const rows = this.#statements.stretch.all(levelNumber(level), span.fromMs, span.toMs) as Row[];
     return rows.filter(({ subject }) => ids?.has(subject) ?? true).map((row) => this.#rollUp(level, row));
@@ -39,14 +53,14 @@ export class SqliteStale {
     const rows =
       overByMs === undefined
         ? this.#statements.longest.all(number, staleSinceMs, limit)
-        : this.#statements.over.all(number, overByMs - lengthOf(level.resolution), staleSinceMs, limit);
+        : this.#statements.over.all(number, startOf(level.resolution, overByMs), staleSinceMs, limit);
     return (rows as Row[]).map((row) => this.#rollUp(level, row));
   }
 
   #lookUp(level: Level, { fromMs, toMs }: Span, ids: Iterable<number>): DirtyRollUp[] {
     const found: DirtyRollUp[] = [];
     for (const id of ids) {
-      for (let start = fromMs; start < toMs; start += lengthOf(level.resolution)) {
+      for (let start = fromMs; start < toMs; start = endOf(level.resolution, start)) {
         const row = this.#statements.one.get(levelNumber(level), start, id) as Row | undefined;
         if (row !== undefined) found.push(this.#rollUp(level, row));
       }
@@ -64,7 +78,7 @@ function prepare(db: Db) {
   return {
     stretch: db.prepare(`${rows} WHERE level = ? AND start_ms >= ? AND start_ms < ?`),
     one: db.prepare(`${rows} WHERE level = ? AND start_ms = ? AND subject = ?`),
-    over: db.prepare(`${rows} WHERE level = ? AND start_ms <= ? AND since_ms <= ? ORDER BY start_ms, subject LIMIT ?`),
+    over: db.prepare(`${rows} WHERE level = ? AND start_ms < ? AND since_ms <= ? ORDER BY start_ms, subject LIMIT ?`),
     longest: db.prepare(
       `${rows} INDEXED BY longest_dirty WHERE level = ? AND since_ms <= ? ORDER BY since_ms, start_ms, subject LIMIT ?`,
     ),

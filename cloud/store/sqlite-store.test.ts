@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type Test, test } from 'tap';
 import { testConformance } from './conformance.js';
+import { collect, recomputeAll, total, WHOLE_DAY } from './conformance-tools.js';
 import { batchOf, NOON, windowsOf } from './samples.js';
 import { openForWriting } from './sqlite-schema.js';
 import { openSqliteReader, openSqliteStore } from './sqlite-store.js';
@@ -77,7 +78,7 @@ test('a file that is not ours, or newer, is refused and left as it is', async (t
 
   await open(path).close();
   const other = new Database(path);
-  other.pragma('user_version = 2');
+  other.pragma('user_version = 3');
   other.exec('CREATE TABLE new (x)');
   // Not yet in the file, but in the WAL only.
   copyFileSync(path, `${path}.copy`);
@@ -87,6 +88,32 @@ test('a file that is not ours, or newer, is refused and left as it is', async (t
   copyFileSync(`${path}.copy`, path);
   copyFileSync(`${path}.copy-wal`, `${path}-wal`);
   refuse('database-newer');
+});
+
+test('a database of version 1 is brought up to date; until then nobody reads it', async (t) => {
+  const path = join(folder(t), 'cloud.db');
+  const window = windowsOf([{ timeMs: NOON, values: { c: 1 } }]);
+  const ledger = [{ group: 'hall', device: 'told', dayMs: NOON - (NOON % 86_400_000), readings: 5 }];
+  const store = open(path);
+  await store.commit([batchOf(window, { ledger })]);
+  await recomputeAll(store);
+  const truth = await store.read((snapshot) => total(snapshot, { scope: 'all', resolution: 'month' }));
+  await store.close();
+  const old = new Database(path);
+  old.exec('DROP TABLE losses; ALTER TABLE rollups DROP COLUMN longest_ms; DELETE FROM rollups WHERE level > 5');
+  old.pragma('user_version = 1');
+  old.close();
+  t.throws(() => openSqliteReader(path), { code: 'database-failed', message: /older version \(1\)/ });
+  const upgraded = open(path);
+  const read = () => upgraded.read((snapshot) => total(snapshot, { scope: 'all', resolution: 'month' }));
+  t.equal(await read(), truth);
+  await recomputeAll(upgraded);
+  t.equal(await read(), truth);
+  const [month] = await upgraded.read((snapshot) =>
+    collect(snapshot.rollUps({ scope: 'all', resolution: 'month' }, { span: WHOLE_DAY, where: {}, metrics: 'none' })),
+  );
+  t.match(month, { readings: 1, counted: 5, longestMs: 60_000 });
+  await upgraded.close();
 });
 
 test('killed while the file was made: the next start makes it', async (t) => {

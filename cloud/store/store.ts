@@ -3,7 +3,7 @@
  * reads a snapshot. One conformance suite (conformance.ts) says what every database must do.
  *
  * The model. A window is one item, keyed (gateway, epoch, device, start, length, part), and a put replaces it only by a
- * higher revision. Roll-ups are caches: what is in the windows that start in an hour or day, of a device, a group or
+ * higher revision. Roll-ups are caches: what is in the windows that start in an hour, day or month, of a device, a group or
  * everything. They are recomputed from finer ones, never added to. A put that changes a window marks the roll-ups above
  * it dirty; a dirty roll-up is not read, what it is made of is read in its place (gather.ts). So a report is right at any
  * moment, and only faster once the roll-ups have caught up.
@@ -24,9 +24,10 @@ export const DAY_MS = 86_400_000;
 
 /** Whose readings a roll-up holds: those of one device, of one group of one gateway, or everything. */
 export type Scope = 'device' | 'group' | 'all';
-export type Resolution = 'hour' | 'day';
+/** A month is one of the UTC calendar. */
+export type Resolution = 'hour' | 'day' | 'month';
 
-/** Finest first: each one is computed from others before it. */
+/** Each one is computed from others before it. */
 export const LEVELS = [
   { scope: 'device', resolution: 'hour' },
   { scope: 'device', resolution: 'day' },
@@ -34,6 +35,9 @@ export const LEVELS = [
   { scope: 'group', resolution: 'day' },
   { scope: 'all', resolution: 'hour' },
   { scope: 'all', resolution: 'day' },
+  { scope: 'device', resolution: 'month' },
+  { scope: 'group', resolution: 'month' },
+  { scope: 'all', resolution: 'month' },
 ] as const satisfies readonly Level[];
 
 export interface Level {
@@ -81,6 +85,8 @@ export interface Portion {
   readonly readings: number;
   /** Readings that the gateways say they counted (the ledger). Told by days, so 0 in everything finer. */
   readonly counted: number;
+  /** Length of the longest window; 0 where there is none. */
+  readonly longestMs: number;
   readonly metrics: ReadonlyMap<string, MetricSummary>;
 }
 
@@ -267,6 +273,16 @@ export function floorTo(ms: number, lengthMs: number): number {
   return Math.floor(ms / lengthMs) * lengthMs;
 }
 
-export function lengthOf(resolution: Resolution): number {
-  return resolution === 'hour' ? HOUR_MS : DAY_MS;
+/** The start of the roll-up that holds an instant. */
+export function startOf(resolution: Resolution, ms: number): number {
+  if (resolution !== 'month') return floorTo(ms, resolution === 'hour' ? HOUR_MS : DAY_MS);
+  const date = new Date(ms);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth());
+}
+
+/** The end of the roll-up that starts there, and the start of the next. */
+export function endOf(resolution: Resolution, startMs: number): number {
+  if (resolution !== 'month') return startMs + (resolution === 'hour' ? HOUR_MS : DAY_MS);
+  const date = new Date(startMs);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1);
 }

@@ -1,0 +1,46 @@
+/** Losses added up, and in words. Pure. */
+import type { LossRow } from '../store/store.js';
+
+/** One row a day, kind, reason and device, whatever the epoch. */
+export function together(rows: readonly LossRow[]): readonly LossRow[] {
+  const sums = new Map<string, LossRow>();
+  for (const row of rows) {
+    const key = JSON.stringify(keyOf(row));
+    const before = sums.get(key);
+    sums.set(key, before === undefined ? row : { ...before, count: before.count + row.count });
+  }
+  return [...sums.values()].sort(inOrder);
+}
+
+function keyOf({ subject, dayMs, kind, reason }: LossRow): (string | number)[] {
+  return [subject.gateway ?? '', dayMs, kind, reason, subject.group ?? '', subject.device ?? ''];
+}
+
+function inOrder(a: LossRow, b: LossRow): number {
+  const left = keyOf(a);
+  const right = keyOf(b);
+  for (const [i, one] of left.entries()) if (one !== right[i]) return one < right[i]! ? -1 : 1;
+  return 0;
+}
+
+/** For JSON within other answers. */
+export function lossValues({ subject, dayMs, epoch, kind, reason, count }: LossRow): object {
+  const { gateway, group = null, device = null } = subject;
+  return { gateway, group, device, day: dayText(dayMs), epoch, kind, reason, count };
+}
+
+/** `3 rejected (2 bad-time, 1 not-json)`, the kinds in the order of `kinds`; undefined where there are none of them. */
+export function lossText(rows: readonly LossRow[], kinds: readonly string[]): string | undefined {
+  const parts = kinds.flatMap((kind) => {
+    const reasons = new Map<string, number>();
+    for (const row of rows) if (row.kind === kind) reasons.set(row.reason, (reasons.get(row.reason) ?? 0) + row.count);
+    const list = [...reasons].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
+    const all = list.reduce((sum, [, count]) => sum + count, 0);
+    return all === 0 ? [] : [`${all} ${kind} (${list.map(([reason, count]) => `${count} ${reason}`).join(', ')})`];
+  });
+  return parts.length === 0 ? undefined : parts.join('; ');
+}
+
+export function dayText(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
