@@ -80,7 +80,7 @@ async function fill(store: Store): Promise<string> {
   const all: Subject = { gateway: undefined, group: undefined, device: undefined };
   for (let day = 0; day < DAYS; day++) {
     const startMs = FROM_MS + day * DAY_MS;
-    const common = { resolution: 'day', startMs, mark: 1, readings: 60, counted: 60 } as const;
+    const common = { resolution: 'day', startMs, mark: 1, readings: 60, counted: 60, longestMs: 60_000 } as const;
     const shifted = windows.map((window) => ({ ...window, metrics: at(window.metrics, startMs) }));
     const rollUps: RollUp[] = shifted.map((window) => {
       return { ...common, scope: 'device', subject: byName.get(window.device)!, metrics: window.metrics };
