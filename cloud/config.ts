@@ -6,6 +6,19 @@ import type { Environment } from '../shared/config-env.js';
 import { EdgetallyError } from '../shared/errors.js';
 import { mqttSchema } from './accept/options.js';
 
+const most = z.coerce.number().int().min(1);
+
+const quotaSchema = z.strictObject({
+  devices: most.default(20_000).describe('Devices of one gateway.'),
+  metrics: most.default(2_000).describe('Names of metrics that one gateway brings in.'),
+  rowsPerDay: most
+    .default(20_000_000)
+    .describe(
+      'New or changed windows, ledger entries and loss records of one gateway in a UTC day. A backlog that drains needs room: ' +
+        '1,000 devices by the minute are 1.4 million windows a day.',
+    ),
+});
+
 export const cloudSchema = z.strictObject({
   version: configVersion(1).describe('Version of this file’s format.'),
   database: z.string().min(1).default('./edgetally-cloud.db').describe('The SQLite file; made if it is not there.'),
@@ -23,6 +36,11 @@ export const cloudSchema = z.strictObject({
   maxQuarantineBytes: byteSize
     .default(64 * 1024 * 1024)
     .describe('Rejected batches are kept whole, up to this size together; the oldest make room, and are counted.'),
+  quota: quotaSchema
+    .prefault({})
+    .describe(
+      'What one gateway may put into the database, so that one that lies or went mad fills its own share only.',
+    ),
 });
 
 export type CloudConfig = z.infer<typeof cloudSchema>;

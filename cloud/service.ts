@@ -23,9 +23,9 @@ export class Service {
 
   /** Opens the database: a file that cannot be used is an error here. */
   constructor(config: CloudConfig, log: Log, now: () => number) {
-    const { database: path, maxQuarantineBytes, rollUpDelay: settleMs } = config;
+    const { database: path, maxQuarantineBytes, quota, rollUpDelay: settleMs } = config;
     this.#log = log;
-    this.store = openSqliteStore({ path, maxQuarantineBytes });
+    this.store = openSqliteStore({ path, maxQuarantineBytes, quota });
     this.#rollUps = new RollUpThread({ path, settleMs, put: (rows) => this.store.putRollUpRows(rows), log });
     this.#consolidator = new Consolidator({
       store: this.store,

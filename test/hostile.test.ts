@@ -8,12 +8,15 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt, { type MqttClient } from 'mqtt';
+import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { makeCertificates } from '../certs.example/make-certs.js';
+import { Consolidator } from '../cloud/consolidate/consolidator.js';
 import { decodeDelivery } from '../cloud/consolidate/decode.js';
 import { formatReport } from '../cloud/report/formats.js';
 import { parseQuery } from '../cloud/report/query.js';
 import { runReport } from '../cloud/report/report.js';
+import type { Quota } from '../cloud/store/quota.js';
 import { batchOf, EPOCH_A, NOON, windowsOf } from '../cloud/store/samples.js';
 import { openSqliteStore } from '../cloud/store/sqlite-store.js';
 import type { Store } from '../cloud/store/store.js';
@@ -134,10 +137,10 @@ t.test('through a broker with policies, to a real cloud', async (t) => {
   t.equal(await cloud.end('SIGTERM'), 0);
 });
 
-function scratch(t: Test): { store: Store; bytes: () => number } {
+function scratch(t: Test, quota?: Quota): { store: Store; bytes: () => number } {
   const dir = mkdtempSync(join(tmpdir(), 'edgetally-hostile-'));
   const path = join(dir, 'cloud.db');
-  const store = openSqliteStore({ path, maxQuarantineBytes: 1_000_000 });
+  const store = openSqliteStore({ path, maxQuarantineBytes: 1_000_000, ...(quota && { quota }) });
   t.teardown(async () => {
     await store.close();
     rmSync(dir, { recursive: true, force: true });
@@ -189,6 +192,71 @@ t.test(`${DEVICES} devices, and as many tiny windows`, async (t) => {
   t.ok(grown < 150_000 + sent * 2, `${grown} kB more memory for ${sent} windows`);
   t.equal(await honestReport(store), expected);
 });
+
+t.test(
+  'a gateway that makes up devices, metrics and windows without end has its share, and nobody else feels it',
+  async (t) => {
+    const quota = { devices: 500, metrics: 50, rowsPerDay: 5_000 };
+    const { store, bytes } = scratch(t, quota);
+    const receipts = new Map<string, string>();
+    const consolidator = new Consolidator({
+      store,
+      send: (topic, payload) => {
+        const receipt = decodeReceipt(payload);
+        if (!receipt.ok) throw new Error(receipt.detail);
+        for (const { sequence, reason } of receipt.value.rejected) receipts.set(`${topic} ${sequence}`, reason);
+      },
+      receiptDelayMs: 0,
+      log: pino({ level: 'silent' }),
+      now: () => NOON,
+      signal: new AbortController().signal,
+    });
+    const send = async (gateway: string, sequence: number, windows: readonly WindowSummary[]) => {
+      const payload = batchBytes(sequence, LIAR_EPOCH, windows);
+      await consolidator.accept({ topic: upTopic(gateway, 'batch'), payload, retained: false, receivedMs: NOON });
+    };
+    await send('honest', 1, HONEST);
+    const expected = await honestReport(store);
+    const [one] = windowsOf([{ timeMs: NOON, values: { c: 1 } }]);
+    const flood = (make: (i: number) => Partial<WindowSummary>) =>
+      Array.from({ length: 1000 }, (_, i) => ({ ...one!, ...make(i) }));
+    let sequence = 0;
+    for (let i = 0; i < 20; i++) {
+      await send(
+        'liar',
+        ++sequence,
+        flood((j) => ({ device: `made-up-${i}-${j}` })),
+      );
+      await send(
+        'liar',
+        ++sequence,
+        flood((j) => ({ part: j, metrics: new Map([[`m${i}-${j}`, one!.metrics.get('c')!]]) })),
+      );
+      await send(
+        'liar',
+        ++sequence,
+        flood((j) => ({ part: 1 + i * 1000 + j })),
+      );
+    }
+    consolidator.flush();
+    const reasons = [...receipts]
+      .filter(([key]) => key.startsWith(downTopic('liar', 'receipt')))
+      .map(([, reason]) => reason);
+    t.same([...new Set(reasons)].sort(), ['quota', 'quota-names'], `${reasons.length} of ${sequence} batches refused`);
+    t.ok(bytes() < 8_000_000, `${bytes()} bytes for 60,000 windows that were made up`);
+    t.equal(await honestReport(store), expected);
+    await send('honest', 2, [{ ...HONEST[0]!, device: 'new', part: 9 }]);
+    const [honest, liar] = await store.read((snapshot) => snapshot.gateways());
+    t.match(
+      [honest, liar],
+      [
+        { gateway: 'honest', overQuota: 0, batches: 2 },
+        { gateway: 'liar', overQuota: reasons.length },
+      ],
+    );
+    t.equal(consolidator.books.overQuota, reasons.length);
+  },
+);
 
 t.test('any column changed, checksums right: refused or counted, the rest unharmed', async (t) => {
   const { store, bytes } = scratch(t);

@@ -5,7 +5,10 @@
  * acknowledged to the broker, and only then does the gateway get a receipt. A batch that is committed already changes
  * nothing and gets its receipt again.
  */
+
+import type { BatchIdentity } from '../../shared/batch.js';
 import type { Log } from '../log.js';
+import type { Refusal } from '../store/quota.js';
 import type { ChangeStore } from '../store/store.js';
 import { CommitQueue } from './commit-queue.js';
 import { type Delivery, decodeDelivery, rejected } from './decode.js';
@@ -24,12 +27,14 @@ export interface ConsolidatorOptions {
   readonly backoffMs?: readonly [number, number];
 }
 
-/** Since the start of the process: messages = batches + statuses + rejected. */
+/** Since the start of the process: messages = batches + statuses + rejected + overQuota. */
 export interface ConsolidateBooks {
   readonly messages: number;
   readonly batches: number;
   readonly statuses: number;
   readonly rejected: number;
+  /** Batches that their gateway may not put: it has had its share. */
+  readonly overQuota: number;
   readonly windowsPut: number;
   /** Windows that were there already, in that revision or a higher one. */
   readonly windowsKnown: number;
@@ -39,7 +44,7 @@ export class Consolidator {
   readonly #options: ConsolidatorOptions;
   readonly #queue: CommitQueue;
   readonly #receipts: ReceiptOutbox;
-  readonly #books = { messages: 0, batches: 0, statuses: 0, rejected: 0, windowsPut: 0, windowsKnown: 0 };
+  readonly #books = { messages: 0, batches: 0, statuses: 0, rejected: 0, overQuota: 0, windowsPut: 0, windowsKnown: 0 };
 
   constructor(options: ConsolidatorOptions) {
     this.#options = options;
@@ -55,9 +60,10 @@ export class Consolidator {
     const { change: asked, identity } = decodeDelivery(delivery);
     const instead = (error: Error) =>
       rejected(delivery, asked.gateway, 'internal', `the store cannot take it: ${error.message}`, identity).change;
-    const { change, windows } = await this.#queue.put(asked, instead);
+    const { change, windows, refused } = await this.#queue.put(asked, instead);
     this.#books.messages++;
-    if (change.kind === 'status') this.#books.statuses++;
+    if (refused !== undefined) this.#overQuota(change.gateway, identity, refused);
+    else if (change.kind === 'status') this.#books.statuses++;
     else if (change.kind === 'batch') {
       this.#books.batches++;
       this.#books.windowsPut += windows;
@@ -70,6 +76,13 @@ export class Consolidator {
       this.#options.log.warn({ gateway, topic, reason, ...identity }, `kept in quarantine, ${reason}: ${detail}`);
       if (identity !== undefined) this.#receipts.rejected(gateway, identity, reason, detail);
     }
+  }
+
+  /** Not kept here: the gateway has it, and tries again. */
+  #overQuota(gateway: string, identity: BatchIdentity | undefined, { reason, detail }: Refusal): void {
+    this.#books.overQuota++;
+    this.#options.log.warn({ gateway, reason, ...identity }, `a batch was refused, ${reason}: ${detail}`);
+    if (identity !== undefined) this.#receipts.rejected(gateway, identity, reason, detail);
   }
 
   /** Sends the receipts that are due. */

@@ -2,12 +2,16 @@
 import type { Test } from 'tap';
 import { type MetricSummary, mergeAll, statisticsOf } from '../../shared/summary.js';
 import { gather, recompute } from './gather.js';
+import type { Quota } from './quota.js';
 import { NOON } from './samples.js';
 import { DAY_MS, LEVELS, type Level, type Portion, type Snapshot, type Store, type Where } from './store.js';
 
 export type ConformanceCases = Readonly<Record<string, (t: Test, database: ConformanceDatabase) => Promise<void>>>;
 
-/** A database that can be closed and opened again; `maxQuarantineBytes` is 1000. */
+/** Of the database that is tested. */
+export const QUOTA: Quota = { devices: 60, metrics: 20, rowsPerDay: 2000 };
+
+/** A database that can be closed and opened again; `maxQuarantineBytes` is 1000, the quota of a gateway is QUOTA. */
 export interface ConformanceDatabase {
   readonly store: Store;
   /** Closes the store and opens the same database again. */

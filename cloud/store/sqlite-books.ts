@@ -143,7 +143,8 @@ function prepare(db: Db) {
     told: db.prepare('SELECT epoch, sum(readings) FROM ledger GROUP BY epoch'),
     epochNames: db.prepare('SELECT id, epoch FROM epochs'),
     gateways: db.prepare(
-      `SELECT id, name AS gateway, seen_ms AS seenMs, newest_ms AS newestMs, batches, rejected, status,
+      `SELECT id, name AS gateway, seen_ms AS seenMs, newest_ms AS newestMs, batches, rejected,
+         over_quota AS overQuota, status,
          status_ms AS statusMs FROM gateways ORDER BY name`,
     ),
     epochs: db.prepare(

@@ -6,9 +6,11 @@ import { createHash } from 'node:crypto';
 import type { BatchIdentity } from '../../shared/batch.js';
 import type { LossRecord } from '../../shared/loss.js';
 import type { WindowSummary } from '../../shared/window.js';
+import type { Quota } from './quota.js';
 import { addSequence, NO_SEQUENCES, type SequenceSet } from './sequences.js';
 import { encodeSummary } from './sqlite-blob.js';
 import { EVERYTHING_ID, type SqliteDictionary } from './sqlite-dictionary.js';
+import { SqliteQuota } from './sqlite-quota.js';
 import type { Db } from './sqlite-schema.js';
 import { levelNumber } from './sqlite-stale.js';
 import {
@@ -26,19 +28,23 @@ import {
 
 /** Rejected messages that are kept, however small: a row costs some 200 bytes beside its payload. */
 const MAX_QUARANTINED = 20_000;
+/** Databases of one gateway whose books are kept from its status alone: a status is large, and may make up an epoch. */
+const MAX_EPOCHS = 1_000;
 
 export class SqliteChanges {
   readonly #dictionary: SqliteDictionary;
   readonly #maxQuarantineBytes: number;
+  readonly #quota: SqliteQuota;
   readonly #statements: ReturnType<typeof prepare>;
   #quarantinedBytes: number;
   #quarantined: number;
   /** Devices and hours (or days) whose roll-ups the running transaction makes stale. */
   readonly #stale = new Map<string, { device: number; startMs: number; lengthMs: number }>();
 
-  constructor(db: Db, dictionary: SqliteDictionary, maxQuarantineBytes: number) {
+  constructor(db: Db, dictionary: SqliteDictionary, maxQuarantineBytes: number, quota: Quota) {
     this.#dictionary = dictionary;
     this.#maxQuarantineBytes = maxQuarantineBytes;
+    this.#quota = new SqliteQuota(db, dictionary, quota);
     this.#statements = prepare(db);
     this.#quarantinedBytes = this.#statements.quarantinedBytes.get() as number;
     this.#quarantined = this.#statements.quarantined.get() as number;
@@ -52,15 +58,39 @@ export class SqliteChanges {
   }
 
   #apply(change: Change): Applied {
-    if (change.kind === 'batch') return { windows: this.#putBatch(change) };
+    if (change.kind === 'batch') return this.#putBatch(change);
     if (change.kind === 'rejected') this.#putRejected(change);
     else this.#putStatus(change);
     return { windows: 0 };
   }
 
-  #putBatch({ gateway, receivedMs, windows, ledger, losses, ...identity }: BatchChange): number {
+  #putBatch(batch: BatchChange): Applied {
+    const { gateway, receivedMs, windows, ledger, losses, ...identity } = batch;
     const gatewayId = this.#dictionary.gateway(gateway);
+    const refused = this.#quota.refusal(gatewayId, batch);
+    if (refused !== undefined) {
+      this.#statements.seenRejected.run({ gatewayId, receivedMs });
+      return { windows: 0, refused };
+    }
+    const before = this.#dictionary.sizes;
     const epochId = this.#putSequence(gatewayId, identity, receivedMs);
+    const changed = this.#putWindows(gatewayId, epochId, receivedMs, windows);
+    let rows = 1 + changed;
+    for (const { group, device: name, dayMs, readings } of ledger) {
+      const device = this.#dictionary.device(this.#dictionary.group(gatewayId, group), name);
+      const { changes } = this.#statements.putLedger.run({ dayMs, device, epochId, readings, receivedMs });
+      if (changes > 0) this.#stain(device, dayMs, DAY_MS);
+      rows += changes;
+    }
+    for (const loss of losses) rows += this.#putLoss(gatewayId, epochId, loss);
+    const { devices, metrics } = this.#dictionary.sizes;
+    const more = { rows, devices: devices - before.devices, metrics: metrics - before.metrics };
+    this.#quota.used(gatewayId, receivedMs, more);
+    return { windows: changed };
+  }
+
+  /** Returns how many were not there in that revision or a higher one. */
+  #putWindows(gatewayId: number, epochId: number, receivedMs: number, windows: BatchChange['windows']): number {
     let changed = 0;
     let newestMs: number | null = null;
     for (const window of windows) {
@@ -70,12 +100,6 @@ export class SqliteChanges {
       changed++;
       this.#stain(device, window.startMs, HOUR_MS);
     }
-    for (const { group, device: name, dayMs, readings } of ledger) {
-      const device = this.#dictionary.device(this.#dictionary.group(gatewayId, group), name);
-      const { changes } = this.#statements.putLedger.run({ dayMs, device, epochId, readings, receivedMs });
-      if (changes > 0) this.#stain(device, dayMs, DAY_MS);
-    }
-    for (const loss of losses) this.#putLoss(gatewayId, epochId, loss);
     this.#statements.seenBatch.run({ gatewayId, receivedMs, newestMs });
     return changed;
   }
@@ -100,10 +124,14 @@ export class SqliteChanges {
     return true;
   }
 
-  #putLoss(gatewayId: number, epochId: number, { dayMs, kind, reason, group, device: name, count }: LossRecord): void {
+  #putLoss(
+    gatewayId: number,
+    epochId: number,
+    { dayMs, kind, reason, group, device: name, count }: LossRecord,
+  ): number {
     const isOfOne = group !== undefined && name !== undefined;
     const device = isOfOne ? this.#dictionary.device(this.#dictionary.group(gatewayId, group), name) : 0;
-    this.#statements.putLoss.run(dayMs, epochId, kind, reason, device, count);
+    return this.#statements.putLoss.run(dayMs, epochId, kind, reason, device, count).changes;
   }
 
   #putStatus({ gateway, receivedMs, retained, status }: StatusChange): void {
@@ -113,6 +141,9 @@ export class SqliteChanges {
     const text = JSON.stringify(status);
     this.#statements.putStatus.run({ gatewayId, receivedMs, seenMs, status: text });
     const { epoch, readings, sentMs } = status;
+    if (this.#statements.epochId.get(gatewayId, epoch) === undefined) {
+      if ((this.#statements.epochCount.get(gatewayId) as number) >= MAX_EPOCHS) return;
+    }
     this.#statements.putEpochStatus.run({ gatewayId, epoch, receivedMs, status: text, in: readings.in, sentMs });
   }
 
@@ -167,6 +198,7 @@ function prepare(db: Db) {
       `INSERT INTO epochs (gateway, epoch, first_ms, last_ms) VALUES (@gatewayId, @epoch, @receivedMs, @receivedMs)
        ON CONFLICT DO UPDATE SET last_ms = max(last_ms, excluded.last_ms)`,
     ),
+    epochCount: db.prepare('SELECT count(*) FROM epochs WHERE gateway = ?').pluck(),
     epochId: db.prepare('SELECT id FROM epochs WHERE gateway = ? AND epoch = ?').pluck(),
     sequences: db.prepare('SELECT sequences FROM sessions WHERE epoch = ? AND session = ?').pluck(),
     putSequences: db.prepare('INSERT OR REPLACE INTO sessions (epoch, session, sequences) VALUES (?, ?, ?)'),

@@ -45,6 +45,10 @@ class Names {
     return row.id;
   }
 
+  get size(): number {
+    return this.byId.size;
+  }
+
   find(parent: number, name: string): number | undefined {
     return this.#ids.get(parent)?.get(name);
   }
@@ -90,6 +94,20 @@ export class SqliteDictionary {
 
   device(group: number, name: string): number {
     return this.#devices.idOf(group, name);
+  }
+
+  hasDevice(gateway: number, group: string, device: string): boolean {
+    const id = this.#groups.find(gateway, group);
+    return id !== undefined && this.#devices.find(id, device) !== undefined;
+  }
+
+  hasMetric(name: string): boolean {
+    return this.#metrics.find(0, name) !== undefined;
+  }
+
+  /** How many there are of all gateways. */
+  get sizes(): { readonly devices: number; readonly metrics: number } {
+    return { devices: this.#devices.size, metrics: this.#metrics.size };
   }
 
   groupOf(device: number): number {

@@ -1,7 +1,7 @@
 /**
  * The cloud's database: one SQLite file, written by one process and read by any number.
  *
- * gateways, epochs    who reports, and the databases they reported from
+ * gateways, epochs    who reports, what of its quota is used, and the databases they reported from
  * groups, devices, metrics   dictionaries: small ids for names. A device belongs to a group, a group to a gateway
  * windows     one row a device-window with all its metrics in one blob; the highest revision. Clustered by device, so that
  *             an hour or a day of one device is a few neighbouring pages
@@ -36,6 +36,8 @@ const SCHEMA = `
   CREATE TABLE gateways (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen_ms INTEGER NOT NULL DEFAULT 0, newest_ms INTEGER,
     batches INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
+    devices INTEGER NOT NULL DEFAULT 0, metrics INTEGER NOT NULL DEFAULT 0, day_ms INTEGER NOT NULL DEFAULT 0,
+    rows_today INTEGER NOT NULL DEFAULT 0, over_quota INTEGER NOT NULL DEFAULT 0,
     status TEXT, status_ms INTEGER NOT NULL DEFAULT 0
   );
   CREATE TABLE epochs (

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type Test, test } from 'tap';
 import { testConformance } from './conformance.js';
-import { collect, recomputeAll, total, WHOLE_DAY } from './conformance-tools.js';
+import { collect, QUOTA, recomputeAll, total, WHOLE_DAY } from './conformance-tools.js';
 import { batchOf, NOON, windowsOf } from './samples.js';
 import { openForWriting } from './sqlite-schema.js';
 import { openSqliteReader, openSqliteStore } from './sqlite-store.js';
@@ -18,7 +18,7 @@ function folder(t: Test): string {
 }
 
 function open(path: string) {
-  return openSqliteStore({ path, maxQuarantineBytes });
+  return openSqliteStore({ path, maxQuarantineBytes, quota: QUOTA });
 }
 
 test('conformance', async (t) => {
@@ -100,6 +100,8 @@ test('a database of version 1 is brought up to date; until then nobody reads it'
   const truth = await store.read((snapshot) => total(snapshot, { scope: 'all', resolution: 'month' }));
   await store.close();
   const old = new Database(path);
+  for (const name of ['devices', 'metrics', 'day_ms', 'rows_today', 'over_quota'])
+    old.exec(`ALTER TABLE gateways DROP COLUMN ${name}`);
   old.exec('DROP TABLE losses; ALTER TABLE rollups DROP COLUMN longest_ms; DELETE FROM rollups WHERE level > 5');
   old.pragma('user_version = 1');
   old.close();

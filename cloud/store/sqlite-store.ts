@@ -4,6 +4,8 @@
  * After an error of the disk the next commit of a connection may succeed over lost data, so the connection is given up
  * with the error and the file opened afresh, checks and all, for the next call.
  */
+
+import type { Quota } from './quota.js';
 import { SqliteChanges } from './sqlite-changes.js';
 import { SqliteDictionary } from './sqlite-dictionary.js';
 import { type RollUpRow, rollUpRow, SqliteRollUps } from './sqlite-roll-ups.js';
@@ -15,7 +17,11 @@ export interface SqliteStoreOptions {
   readonly path: string;
   /** Payload bytes of rejected messages that are kept. */
   readonly maxQuarantineBytes: number;
+  /** Of one gateway; none where it is left out. */
+  readonly quota?: Quota;
 }
+
+const NO_QUOTA: Quota = { devices: Infinity, metrics: Infinity, rowsPerDay: Infinity };
 
 /** Opens the database for writing, and makes it where there is none. */
 export function openSqliteStore(options: SqliteStoreOptions): SqliteStore {
@@ -161,7 +167,7 @@ export class SqliteStore implements Store {
       this.#writer = {
         db,
         dictionary,
-        changes: new SqliteChanges(db, dictionary, this.#options.maxQuarantineBytes),
+        changes: new SqliteChanges(db, dictionary, this.#options.maxQuarantineBytes, this.#options.quota ?? NO_QUOTA),
         rollUps: new SqliteRollUps(db),
       };
     }

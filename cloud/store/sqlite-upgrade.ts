@@ -7,13 +7,20 @@ import type { Db } from './sqlite-schema.js';
 import { levelNumber } from './sqlite-stale.js';
 import { DAY_MS, HOUR_MS, LEVELS, type Level, startOf } from './store.js';
 
-/** From version 1: losses, months, and the longest window of a roll-up. */
+/** From version 1: losses, quotas, months, and the longest window of a roll-up. */
 export function upgradeFromVersion1(db: Db): void {
   db.exec(`
     CREATE TABLE IF NOT EXISTS losses (
       day_ms INTEGER NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, device INTEGER NOT NULL,
       count INTEGER NOT NULL, PRIMARY KEY (day_ms, epoch, kind, reason, device)
     ) WITHOUT ROWID;
+    ALTER TABLE gateways ADD COLUMN devices INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE gateways ADD COLUMN metrics INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE gateways ADD COLUMN day_ms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE gateways ADD COLUMN rows_today INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE gateways ADD COLUMN over_quota INTEGER NOT NULL DEFAULT 0;
+    UPDATE gateways SET devices =
+      (SELECT count(*) FROM devices d JOIN groups g ON g.id = d.grp WHERE g.gateway = gateways.id);
     DELETE FROM rollups;
     DROP TABLE dirty;
     CREATE TABLE dirty (

@@ -17,6 +17,7 @@ import type { LossRecord } from '../../shared/loss.js';
 import type { Status } from '../../shared/status.js';
 import type { MetricSummary } from '../../shared/summary.js';
 import type { WindowSummary } from '../../shared/window.js';
+import type { Refusal } from './quota.js';
 import type { SequenceSet } from './sequences.js';
 
 export const HOUR_MS = 3_600_000;
@@ -142,6 +143,8 @@ export interface GatewayRow {
   readonly newestMs: number | undefined;
   readonly batches: number;
   readonly rejected: number;
+  /** Batches that were refused because the gateway has had its share. */
+  readonly overQuota: number;
   readonly epochs: readonly EpochRow[];
   readonly status: Status | undefined;
   readonly statusMs: number;
@@ -243,6 +246,8 @@ export type Change = BatchChange | RejectedChange | StatusChange;
 /** What a change did: of a batch, how many windows were put (the others had that revision or a higher one already). */
 export interface Applied {
   readonly windows: number;
+  /** Nothing of the batch was put. */
+  readonly refused?: Refusal;
 }
 
 /** What consolidate needs. */
