@@ -6,15 +6,17 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { backlogOf } from '../../agent/backlog.js';
 import { bufferSchema } from '../../agent/buffer/options.js';
 import { ALWAYS } from '../../agent/clock-testing.js';
 import { Pipeline } from '../../agent/pipeline.js';
+import { Credit } from '../../agent/push/credit.js';
 import { Outbox } from '../../agent/push/outbox.js';
 import type { Push } from '../../agent/push/push.js';
 import { Consolidator } from '../../cloud/consolidate/consolidator.js';
 import { openSqliteStore } from '../../cloud/store/sqlite-store.js';
 import type { Store } from '../../cloud/store/store.js';
-import { encodeBatch, encodedSizeHint } from '../../shared/batch.js';
+import { encodeBatch } from '../../shared/batch.js';
 import { decodeReceipt } from '../../shared/receipt.js';
 import { upTopic } from '../../shared/topics.js';
 import { decodeReading, deliveries, nowAt, type ReadingId, STEP_MS } from './stream.js';
@@ -71,11 +73,24 @@ export class Gateway {
       clockOptions: ALWAYS,
       log,
     });
-    this.#outbox = new Outbox(
-      backlogOf(this.pipeline),
-      { maxInFlight: 10, maxBatchBytes: 4_000, receiptTimeoutMs: RECEIPT_TIMEOUT_MS },
-      (window) => encodedSizeHint(window.summary),
-    );
+    this.#outbox = this.#makeOutbox();
+  }
+
+  #makeOutbox(): Outbox {
+    const { buffer, time } = this.pipeline;
+    const { epoch, session } = buffer;
+    const credit = new Credit(0);
+    credit.grant(undefined, 0);
+    const clock = { nowMs: () => time.now().wallMs, steadyMs: () => time.now().steadyMs };
+    return new Outbox({
+      backlog: backlogOf(buffer, clock),
+      limits: { maxInFlight: 10, maxBatchBytes: 4_000, receiptTimeoutMs: RECEIPT_TIMEOUT_MS },
+      credit,
+      encode: ({ sequence, windows, ledger }) => {
+        const summaries = windows.map(({ summary }) => summary);
+        return encodeBatch({ epoch, session, sequence, sentMs: clock.nowMs(), windows: summaries, ledger, losses: [] });
+      },
+    });
   }
 
   async start(): Promise<void> {
@@ -117,13 +132,10 @@ export class Gateway {
 
   /** Sends what may be sent. */
   #pump(): void {
-    const { epoch, session } = this.pipeline.buffer;
     const { steadyMs, wallMs: nowMs } = this.pipeline.time.now();
     this.#outbox.expire(steadyMs);
     for (let out = this.#outbox.next(steadyMs); out !== undefined; out = this.#outbox.next(steadyMs)) {
-      const { sequence, windows, ledger } = out;
-      const summaries = windows.map(({ summary }) => summary);
-      const payload = encodeBatch({ epoch, session, sequence, sentMs: nowMs, windows: summaries, ledger, losses: [] });
+      const { payload } = out;
       this.#say(`sent ${Buffer.from(payload).toString('base64')}`);
       const delivery = { topic: upTopic(GATEWAY, 'batch'), payload, retained: false, receivedMs: nowMs };
       this.#arriving.push(this.#consolidator.accept(delivery));
@@ -147,21 +159,11 @@ export class Gateway {
     const { committed, rejected } = receipt.value;
     for (const { session, sequences } of committed) {
       for (const sequence of sequences) this.#say(`receipt ${session}/${sequence}`);
-      if (session === this.pipeline.buffer.session) this.#outbox.receipt(sequences);
+      if (session === this.pipeline.buffer.session) this.#outbox.receipt(sequences, this.pipeline.time.now().steadyMs);
     }
     for (const { sequence, reason, detail } of rejected)
       this.#say(`fault batch ${sequence} refused: ${reason} ${detail}`);
   }
-}
-
-function backlogOf({ buffer }: Pipeline): ConstructorParameters<typeof Outbox>[0] {
-  return {
-    page: (nowMs, after, limit) => buffer.windows.backlog(nowMs, after, limit),
-    unsent: (nowMs, id) => buffer.windows.unsent(nowMs, id),
-    ledger: (refs) => buffer.windows.ledger(refs),
-    attempted: (refs) => buffer.attempted(refs),
-    receipted: (refs) => buffer.receipted(refs),
-  };
 }
 
 function quiet(): void {}
