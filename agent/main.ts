@@ -10,11 +10,13 @@ import { Agent, databasePath } from './agent.js';
 import { checkConfig } from './check.js';
 import { type AgentConfig, loadAgentConfig, readConfig } from './config.js';
 import { runImport } from './import-command.js';
+import { setupCommand } from './setup/command.js';
 import { simulateCommand } from './simulate/command.js';
 import { type AgentStatus, askStatus, socketPath } from './status.js';
 import { statusText } from './status-view.js';
+import { serviceManager } from './systemd.js';
 
-const CONFIG_PLACES = ['edgetally.yaml', '/etc/edgetally/edgetally.yaml'];
+const CONFIG_PLACES = ['edgetally.yaml', '/etc/edgetally/edgetally.yaml'] as const;
 
 /** For the supervisor: nothing is wrong with the configuration, start it again (EX_TEMPFAIL of sysexits.h). */
 const EXIT_GAVE_UP = 75;
@@ -76,6 +78,7 @@ program
     console.log(await hashPassword(password));
   });
 
+program.addCommand(setupCommand(CONFIG_PLACES[existsSync('/etc/edgetally') ? 1 : 0]));
 program.addCommand(simulateCommand());
 
 /** The status of an agent that does not run, from what it left. */
@@ -94,10 +97,13 @@ async function run(config: AgentConfig): Promise<void> {
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
+  const manager = serviceManager(process.env, log);
   await agent.start();
+  manager.ready(`gateway ${config.gateway}`);
   log.info({ gateway: config.gateway, version: VERSION, database: databasePath(config) }, 'ready');
   const end = await Promise.race([stopped.then(() => 'stopped'), agent.gaveUp.then(() => 'gave up')]);
   log.info('stopping');
+  manager.stopping();
   await agent.stop();
   if (end === 'gave up') process.exitCode = EXIT_GAVE_UP;
 }
