@@ -3,7 +3,7 @@
  * publish it, with the same stated error of 1 %.
  */
 import { DDSketch } from '@datadog/sketches-js';
-import { SketchAccumulator } from '../agent/aggregate/sketch-accumulator.js';
+import { Sketches } from '../agent/aggregate/sketches.js';
 import { mergeSketches, sketchOf } from '../shared/sketch.js';
 import { cpuNs, type Figure, inTurns, type Stage } from './figures.js';
 
@@ -64,8 +64,9 @@ function seriesOf(spread: number): number[][] {
 /** Value by value over all series, as readings come. */
 function addOurs(series: readonly number[][]): () => void {
   return () => {
-    const sketches = series.map(() => new SketchAccumulator());
-    for (let i = 0; i < VALUES; i++) for (let s = 0; s < SERIES; s++) sketches[s]!.add(series[s]![i]!);
+    const sketches = new Sketches();
+    for (let s = 0; s < SERIES; s++) sketches.allocate(s);
+    for (let i = 0; i < VALUES; i++) for (let s = 0; s < SERIES; s++) sketches.add(s, series[s]![i]!);
   };
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type Observation, summarize } from '../../shared/summary.js';
 import { Accumulators } from './accumulators.js';
+import { CHUNK, RawReadings } from './raw-readings.js';
 
 /** What sensors send, and what they should not: short decimals, jumps, 17 digits, huge, tiny, negative, zeroes. */
 const value = fc.oneof(
@@ -31,6 +32,29 @@ t.test('the fast path equals the big-integer summary, whatever the values', asyn
       t.strictSame(accumulate(list, at), expected, 'and going on from a stored summary');
     }),
     { numRuns: 500 },
+  );
+});
+
+t.test('a column of raw readings is the same as its values one by one', async (t) => {
+  const chunk = fc.record({ values: fc.array(value, { minLength: 1, maxLength: CHUNK }), late: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(chunk, { minLength: 1, maxLength: 6 }), (chunks) => {
+      const accumulators = new Accumulators();
+      const slab = new RawReadings().slab(2);
+      const row = accumulators.allocate(0);
+      const seen: Observation[] = [];
+      chunks.forEach(({ values, late }, c) => {
+        const at = slab.allocate();
+        const startUs = (late ? chunks.length - c : chunks.length + c) * CHUNK;
+        values.forEach((value, i) => {
+          slab.write(at + i * slab.stride, startUs + i, [-1, value]);
+          seen.push({ timeUs: startUs + i, value });
+        });
+        accumulators.addColumn(row, slab, at, values.length, 2);
+      });
+      t.strictSame(accumulators.summary(row), summarize(seen));
+    }),
+    { numRuns: 300 },
   );
 });
 

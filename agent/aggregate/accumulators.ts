@@ -8,7 +8,8 @@
  */
 import { addSums, canonicalSums, decimalOf, EMPTY_SUMS, type ExactSums, scaledInteger } from '../../shared/exact.js';
 import type { MetricSummary } from '../../shared/summary.js';
-import { SketchAccumulator } from './sketch-accumulator.js';
+import type { Slab } from './raw-readings.js';
+import { Sketches } from './sketches.js';
 
 const STRIDE = 13;
 const N = 0; // values in all
@@ -35,7 +36,7 @@ const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 export class Accumulators {
   #rows = new Float64Array(STRIDE * 64);
   readonly #spilled: (ExactSums | undefined)[] = [];
-  readonly #sketches: (SketchAccumulator | undefined)[] = [];
+  readonly #sketches = new Sketches();
   readonly #free: number[] = [];
   #used = 0;
 
@@ -46,13 +47,13 @@ export class Accumulators {
     const at = row * STRIDE;
     this.#rows.fill(0, at, at + STRIDE);
     this.#rows[at + SCALE] = scale;
-    this.#sketches[row] = new SketchAccumulator();
+    this.#sketches.allocate(row);
     return row;
   }
 
   free(row: number): void {
     this.#spilled[row] = undefined;
-    this.#sketches[row] = undefined;
+    this.#sketches.free(row);
     this.#free.push(row);
   }
 
@@ -64,8 +65,48 @@ export class Accumulators {
     if (rows[at + N] === 0) this.#first(at, value, timeUs);
     else this.#compare(at, value, timeUs);
     rows[at + N]! += 1;
-    this.#sketches[row]!.add(value);
+    this.#sketches.add(row, value);
     this.#sum(row, at, value);
+  }
+
+  /**
+   * Adds one column of a chunk of raw readings, whose times ascend. The same as adding value by value, but what a row and
+   * its sketch have in the cache is used for all of them.
+   */
+  addColumn(row: number, slab: Slab, chunk: number, count: number, column: number): void {
+    const { rows: raw, stride } = slab;
+    const at = row * STRIDE;
+    const end = chunk + count * stride;
+    const sketches = this.#sketches;
+    let from = chunk;
+    if (this.#rows[at + N] === 0) {
+      this.add(row, raw[from + column]!, raw[from]!);
+      from += stride;
+      if (from === end) return;
+    }
+    this.#extremes(at, raw, from, end, stride, column);
+    for (; from < end; from += stride) {
+      const value = raw[from + column]! + 0; // −0 is 0
+      sketches.add(row, value);
+      this.#sum(row, at, value);
+    }
+  }
+
+  /** Least, greatest, first and last of a column. */
+  #extremes(at: number, raw: Float64Array, from: number, end: number, stride: number, column: number): void {
+    const rows = this.#rows;
+    let min = rows[at + MIN]!;
+    let max = rows[at + MAX]!;
+    for (let i = from; i < end; i += stride) {
+      const value = raw[i + column]! + 0;
+      if (value < min) min = value;
+      if (value > max) max = value;
+    }
+    rows[at + MIN] = min;
+    rows[at + MAX] = max;
+    rows[at + N]! += (end - from) / stride;
+    this.#compareTimes(at, raw[from + column]! + 0, raw[from]!);
+    if (end - from > stride) this.#compareTimes(at, raw[end - stride + column]! + 0, raw[end - stride]!);
   }
 
   #first(at: number, value: number, timeUs: number): void {
@@ -78,6 +119,11 @@ export class Accumulators {
     const rows = this.#rows;
     if (value < rows[at + MIN]!) rows[at + MIN] = value;
     if (value > rows[at + MAX]!) rows[at + MAX] = value;
+    this.#compareTimes(at, value, timeUs);
+  }
+
+  #compareTimes(at: number, value: number, timeUs: number): void {
+    const rows = this.#rows;
     const lastTime = rows[at + LAST_TIME]!;
     if (timeUs > lastTime || (timeUs === lastTime && value > rows[at + LAST]!)) {
       rows[at + LAST_TIME] = timeUs;
@@ -164,7 +210,7 @@ export class Accumulators {
       max: rows[at + MAX]!,
       first: { timeUs: rows[at + FIRST_TIME]!, value: rows[at + FIRST]! },
       last: { timeUs: rows[at + LAST_TIME]!, value: rows[at + LAST]! },
-      sketch: this.#sketches[row]!.sketch(),
+      sketch: this.#sketches.sketch(row),
     };
   }
 
@@ -181,7 +227,7 @@ export class Accumulators {
     rows[at + LAST_TIME] = summary.last.timeUs;
     rows[at + LAST] = summary.last.value;
     this.#addSpilled(row, at, summary.sums);
-    this.#sketches[row]!.load(summary.sketch);
+    this.#sketches.load(row, summary.sketch);
     return row;
   }
 

@@ -91,6 +91,14 @@ t.test('order, repetition and cutting into blocks change nothing', async (t) => 
   );
 });
 
+t.test('readings that wait to be folded are recognised when they come again', async (t) => {
+  const aggregator = fresh();
+  const list = [10, 20, 30, 20, 30, 5, 30, 40].map((timeMs) => reading(1, timeMs, [timeMs, 2]));
+  const humid = [reading(1, 40, [3], humidity), reading(1, 50, [4], humidity), reading(1, 50, [4], humidity)];
+  const again = reading(1, 50, [1, 2]); // the same time in another lane
+  t.strictSame(aggregator.apply(block(...list, ...humid, again), 1, when(0)), { counted: 8, duplicate: 4 });
+});
+
 t.test('identity: time in its lane, or the record id', async (t) => {
   const aggregator = fresh();
   const applied = aggregator.apply(

@@ -12,6 +12,7 @@ import type { StoredWindow, WindowId, WindowSave } from '../stored-window.js';
 import { Accumulators } from './accumulators.js';
 import { closingTime, type Moment } from './closing.js';
 import { OpenWindow } from './open-window.js';
+import { RawReadings } from './raw-readings.js';
 
 /** The saved windows, as this stage sees them. */
 export interface SavedWindows {
@@ -43,6 +44,7 @@ const TICK_MS = 100;
 export class Aggregator {
   readonly #saved: SavedWindows;
   readonly #accumulators = new Accumulators();
+  readonly #raw = new RawReadings();
   /** By device, then by start and length. */
   readonly #windows = new Map<number, Map<string, OpenWindow>>();
   /** The window each device wrote to last. */
@@ -109,19 +111,11 @@ export class Aggregator {
     const window = this.#windowOf(reading.device, timeUs, shape.windowMs);
     if (window.folded >= sequence) return;
     window.touched = sequence;
-    const isKnowable = !shape.undated || reading.recordId !== undefined;
-    if (isKnowable && !window.seen.add(shape.lane, timeUs - window.startMs * 1000, reading.recordId)) {
+    if (!window.add(reading, this.#accumulators, this.#raw, this.#scales)) {
       applied.duplicate++;
       return;
     }
     applied.counted++;
-    window.readings++;
-    const accumulators = this.#accumulators;
-    for (let i = 0; i < shape.metrics.length; i++) {
-      const metric = shape.metrics[i]!;
-      const row = window.row(metric, i, accumulators, this.#scales[metric] ?? 0);
-      accumulators.add(row, reading.values[i]!, timeUs);
-    }
     if (window.dirtySince === 0) this.#markDirty(window, sequence, closingTime(window, timeUs, shape.latenessMs, now));
   }
 
@@ -225,7 +219,7 @@ export class Aggregator {
 
   /** What is to be stored of a window, as of block `sequence`. Call `saved` once that is done. */
   save(window: OpenWindow, sequence: number): WindowSave {
-    return window.save(sequence, this.#accumulators);
+    return window.save(sequence, this.#accumulators, this.#scales);
   }
 
   /** The window is in the store: forget it here. */
