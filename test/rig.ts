@@ -36,12 +36,14 @@ export async function freePort(): Promise<number> {
 export class Program {
   readonly #args: readonly string[];
   readonly #ready: RegExp;
+  readonly #env: Readonly<Record<string, string>>;
   readonly output: string[] = [];
   #child: ChildProcess | undefined;
 
-  constructor(args: readonly string[], ready: RegExp) {
+  constructor(args: readonly string[], ready: RegExp, env: Readonly<Record<string, string>> = {}) {
     this.#args = args;
     this.#ready = ready;
+    this.#env = env;
   }
 
   get pid(): number | undefined {
@@ -49,7 +51,10 @@ export class Program {
   }
 
   async start(): Promise<void> {
-    const child = spawn(process.execPath, this.#args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, this.#args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...this.#env },
+    });
     this.#child = child;
     const ready = deferred();
     for (const stream of [child.stdout, child.stderr]) {
@@ -88,6 +93,8 @@ export interface RigOptions {
   /** As in the configuration file. */
   readonly routes: readonly object[];
   readonly agent?: object;
+  /** Added to the environment of the agent. */
+  readonly agentEnv?: Readonly<Record<string, string>>;
 }
 
 export class Rig {
@@ -142,7 +149,7 @@ export class Rig {
     );
     this.broker = new Program([BROKER, '--dir', dir, '--port', String(brokerPort)], /"port"/);
     this.cloud = new Program([CLOUD, 'run', '--config', join(dir, 'cloud.yaml')], /ready/);
-    this.agent = new Program([AGENT, 'run', '--config', join(dir, 'agent.yaml')], /ready/);
+    this.agent = new Program([AGENT, 'run', '--config', join(dir, 'agent.yaml')], /ready/, options.agentEnv);
   }
 
   async start(): Promise<void> {
