@@ -3,13 +3,16 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import t from 'tap';
 import { type Observation, summarize } from '../shared/summary.js';
+import { RELEASED_MS } from '../shared/version.js';
 import { imbalance } from './books.js';
 import { bufferSchema } from './buffer/options.js';
-import { ALWAYS, clocksOf } from './clock-testing.js';
+import { clockSchema } from './clock-options.js';
+import { ALWAYS, clocksOf, TestClocks } from './clock-testing.js';
 import { Pipeline } from './pipeline.js';
 import type { Decoded, Message } from './reading.js';
 
 const MINUTE = 60_000;
+const START = { device: 0, startMs: Number.MIN_SAFE_INTEGER, lengthMs: 0, part: 0 };
 const log = pino({ level: 'silent' });
 
 /** Payload: JSON of {d, t (ms), v}; anything else is rejected. */
@@ -48,10 +51,9 @@ const accept = (pipeline: Pipeline, content: unknown) =>
 
 /** Every saved window as text. */
 function saved(pipeline: Pipeline): string[] {
-  const after = { device: 0, startMs: Number.MIN_SAFE_INTEGER, lengthMs: 0, part: 0 };
   const text = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value);
   return pipeline.buffer.windows
-    .backlog(Number.MAX_SAFE_INTEGER, after, 1000)
+    .backlog(Number.MAX_SAFE_INTEGER, START, 1000)
     .map(({ summary }) => JSON.stringify([summary.device, summary.startMs, [...summary.metrics]], text))
     .sort();
 }
@@ -88,6 +90,42 @@ t.test('no commit, no acknowledgement', async (t) => {
   t.ok(pipeline.refused > 0, 'and it is counted');
   t.equal(imbalance(pipeline.books), 0);
   await pipeline.stop();
+});
+
+t.test('what counted while nobody knew the time is known when it comes again, and is from the future', async (t) => {
+  const path = join(t.testdir(), 'edgetally.db');
+  const clocks = new TestClocks(0);
+  const pipeline = new Pipeline({
+    options: bufferSchema.parse({ commitInterval: 0, retention: '1m' }),
+    databasePath: path,
+    decode,
+    clock: clocks,
+    clockOptions: clockSchema.parse({ settle: 0 }),
+    log,
+  });
+  const ahead = { d: 'a', t: RELEASED_MS + 30 * MINUTE, v: 7 };
+  const work = async () => {
+    pipeline.work();
+    await pipeline.save('due');
+    const refs = pipeline.buffer.windows.backlog(Number.MAX_SAFE_INTEGER, START, 10).map(({ ref }) => ref);
+    pipeline.buffer.receipted(refs);
+  };
+  await accept(pipeline, ahead);
+  t.match(pipeline.books, { counted: 1, held: 0 }, 'it counts at once');
+  clocks.pass(3 * MINUTE);
+  await work();
+  clocks.set(RELEASED_MS);
+  clocks.pass(3 * MINUTE);
+  await work();
+  t.equal(pipeline.openWindows, 0);
+  await accept(pipeline, ahead);
+  t.match(pipeline.books, { counted: 1, held: 1 });
+  for (let minute = 0; minute < 40; minute++) {
+    clocks.pass(MINUTE);
+    await work();
+  }
+  t.match(pipeline.books, { counted: 1, held: 0, duplicate: 1 });
+  pipeline.buffer.close();
 });
 
 t.test('readings from the future are held apart, and count when their time has come', async (t) => {

@@ -225,7 +225,8 @@ export class Pipeline {
       this.#saving.catch((error: Error) => this.#context.log.error({ error: error.message }, 'saving windows failed'));
     }
     this.#push?.tick();
-    if (now.steadyMs - this.#housekeptMs >= HOUSEKEEPING_MS) this.#housekeep(now);
+    // not before what was held is in: what counted it before must still be known
+    if (!this.#releases.areUnderWay && now.steadyMs - this.#housekeptMs >= HOUSEKEEPING_MS) this.#housekeep(now);
     this.makeRoom().catch((error: Error) => this.#context.log.error({ error: error.message }, 'making room failed'));
   }
 
@@ -264,7 +265,7 @@ export class Pipeline {
     return saves.length;
   }
 
-  #housekeep({ steadyMs, trustedMs }: Now): void {
+  #housekeep({ steadyMs, trustedMs, earliestMs }: Now): void {
     this.#housekeptMs = steadyMs;
     const newestMs = this.time.toMark();
     if (newestMs !== undefined) {
@@ -272,7 +273,7 @@ export class Pipeline {
       this.time.marked(newestMs);
     }
     this.#aggregator.dropClean(this.buffer.oldestBlock);
-    this.buffer.purge(steadyMs - this.#context.options.retention, (interval) => this.isOpen(interval));
+    this.buffer.purge(steadyMs - this.#context.options.retention, earliestMs, (interval) => this.isOpen(interval));
     if (trustedMs !== undefined) this.buffer.forgetLosses(trustedMs - this.#context.options.retention);
   }
 

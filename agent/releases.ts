@@ -32,15 +32,20 @@ export class Releases {
     this.#log = log;
   }
 
+  /** Whether something was gathered that no commit has taken yet. */
+  get areUnderWay(): boolean {
+    return this.#released.length + this.#dated.length > 0;
+  }
+
   /** True where something goes into the next block. What was gathered before has to be taken first. */
   gather(now: Now, bootId: string): boolean {
-    if (this.#released.length + this.#dated.length > 0) return false;
+    if (this.areUnderWay) return false;
     for (const { id, reading } of this.#buffer.held.due(now.latestMs + this.#futureMs)) {
       this.#builder.release(reading, now.wallMs);
       this.#released.push(id);
     }
     if (now.offsetMs !== undefined) this.#date(bootId, now.offsetMs, now.wallMs);
-    return this.#released.length + this.#dated.length > 0;
+    return this.areUnderWay;
   }
 
   take(): Released {

@@ -75,7 +75,8 @@ export class Room {
   /** One transaction; false where nothing is left to do. */
   #step(): boolean {
     const { buffer, isOpen, time } = this.#context;
-    if (buffer.purge(Number.MAX_SAFE_INTEGER, isOpen) || buffer.disk.room >= this.#lowMark) return true;
+    if (buffer.purge(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, isOpen) || buffer.disk.room >= this.#lowMark)
+      return true;
     const { trustedMs, wallMs } = time.now();
     // where nobody knows the time, room goes before resolution
     const nowMs = trustedMs ?? Number.MAX_SAFE_INTEGER;

@@ -18,7 +18,8 @@ export interface Now {
   /** Wall clock less monotonic clock, as it is believed; undefined while the clock is not. */
   readonly offsetMs: number | undefined;
   readonly trustedMs: number | undefined;
-  /** It cannot be later than this. */
+  /** It cannot be earlier, and not later. */
+  readonly earliestMs: number;
   readonly latestMs: number;
 }
 
@@ -78,13 +79,15 @@ export class TimeKeeper {
     const monotonicMs = this.#clocks.monotonicMs();
     const { doubt, offsetMs } = this.#observe(wallMs, monotonicMs);
     const trustedMs = doubt === undefined ? offsetMs + monotonicMs : undefined;
+    const earliestMs = trustedMs ?? Math.max(this.#newestMs, RELEASED_MS);
     return {
       wallMs,
       monotonicMs,
       steadyMs: this.#steadyBaseMs + monotonicMs,
       offsetMs: doubt === undefined ? offsetMs : undefined,
       trustedMs,
-      latestMs: trustedMs ?? Math.max(this.#newestMs, RELEASED_MS) + SHELF_LIFE_MS,
+      earliestMs,
+      latestMs: trustedMs ?? earliestMs + SHELF_LIFE_MS,
     };
   }
 

@@ -190,16 +190,16 @@ t.test(
     const buffer = open(t);
     buffer.commit(commitOf(blockOf(buffer, 1)));
     buffer.save([save(buffer, 0, 1)], emptyBooks(), 1);
-    buffer.purge(10 * MINUTE, () => false);
+    buffer.purge(10 * MINUTE, 10 * MINUTE, () => false);
     t.ok(buffer.find(1, 0), 'no receipt yet');
     buffer.receipted([{ device: 1, startMs: 0, lengthMs: MINUTE, part: 0, revision: 1 }]);
-    buffer.purge(10 * MINUTE, () => false);
+    buffer.purge(10 * MINUTE, 10 * MINUTE, () => false);
     t.ok(buffer.find(1, 0), 'its block is still in the journal');
     buffer.save([], emptyBooks(), undefined);
-    buffer.purge(MINUTE - 1, () => false);
+    buffer.purge(MINUTE - 1, 10 * MINUTE, () => false);
     t.ok(buffer.find(1, 0), 'changed too recently');
     t.equal(buffer.newPart(0), 0);
-    buffer.purge(10 * MINUTE, () => false);
+    buffer.purge(10 * MINUTE, 10 * MINUTE, () => false);
     t.equal(buffer.find(1, 0), undefined);
     t.not(buffer.newPart(0), 0, 'a late window must not replace what the cloud has');
     t.equal(buffer.newPart(MINUTE), 0);
@@ -294,7 +294,7 @@ t.test('what is in memory is not purged', async (t) => {
     { ...ref, startMs: 0 },
     { ...ref, startMs: MINUTE },
   ]);
-  buffer.purge(10 * MINUTE, ({ startMs }) => startMs === 0);
+  buffer.purge(10 * MINUTE, 10 * MINUTE, ({ startMs }) => startMs === 0);
   t.ok(buffer.find(1, 0));
   t.equal(buffer.find(1, MINUTE * 1000), undefined);
 });

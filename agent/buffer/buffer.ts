@@ -183,13 +183,13 @@ export class EdgeBuffer {
   }
 
   /**
-   * Forgets windows that have their receipt, were last changed before `beforeMs` and are not in memory, some at a time; true
-   * where more are left.
+   * Forgets windows that have their receipt, were last changed before `beforeMs`, are over at `overMs` and not in memory, some
+   * at a time; true where more are left.
    */
-  purge(beforeMs: number, isOpen: IsOpen): boolean {
+  purge(beforeMs: number, overMs: number, isOpen: IsOpen): boolean {
     const atOnce = this.disk.rowsAtOnce;
     const { purged, untilMs } = this.#transaction(() => {
-      const done = this.windows.purge(beforeMs, atOnce, isOpen);
+      const done = this.windows.purge(beforeMs, overMs, atOnce, isOpen);
       if (done.untilMs > this.#purgedUntilMs) this.#statements.setMeta.run('purged_until_ms', done.untilMs);
       return done;
     });

@@ -28,7 +28,8 @@ export const bufferSchema = z.strictObject({
   retention: duration
     .default(604_800_000)
     .describe(
-      'How long a window is kept after its receipt, so that late readings amend it and repeated ones are recognised.',
+      'How long (of running time) a window is kept after its receipt, so that late readings amend it and repeated ones are ' +
+        'recognised.',
     ),
   maxBytes: byteSize.default(512 * 1024 * 1024).describe('Cap on the size of the database.'),
   maxJournalBytes: byteSize

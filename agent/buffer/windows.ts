@@ -134,12 +134,13 @@ export class Windows {
   }
 
   /**
-   * Forgets windows that have their receipt and were last changed before `beforeMs`; returns how many, and the latest
-   * end of them. A window whose blocks are still in the journal stays, and so does one that is in memory: recovery
+   * Forgets windows that have their receipt, were last changed before `beforeMs` (on the steady clock) and are over at
+   * `overMs`; returns how many, and the latest end of them. What was counted while nobody knew the time may be from the future,
+   * and is known when it comes again. A window whose blocks are still in the journal stays, and so does one that is in memory: recovery
    * must find that it holds them. Inside a transaction.
    */
-  purge(beforeMs: number, limit: number, isOpen: IsOpen): { purged: number; untilMs: number } {
-    const rows = this.#statements.purgeable.all(beforeMs, limit) as Row[];
+  purge(beforeMs: number, overMs: number, limit: number, isOpen: IsOpen): { purged: number; untilMs: number } {
+    const rows = this.#statements.purgeable.all(beforeMs, overMs, limit) as Row[];
     let purged = 0;
     let untilMs = 0;
     for (const { device, start_ms: startMs, length_ms: lengthMs, part } of rows) {
@@ -243,7 +244,7 @@ function prepareStatements(db: Db) {
     receipted: db.prepare(`UPDATE windows SET receipted = ? WHERE ${key} AND receipted < ?`),
     purgeable: db.prepare(
       `SELECT device, start_ms, length_ms, part FROM windows INDEXED BY receipted
-         WHERE revision <= receipted AND closes_ms <= ?
+         WHERE revision <= receipted AND closes_ms <= ? AND start_ms + length_ms <= ?
          AND folded < (SELECT coalesce(min(sequence), 9e15) FROM journal) ORDER BY closes_ms LIMIT ?`,
     ),
     purge: db.prepare(`DELETE FROM windows WHERE ${key}`),

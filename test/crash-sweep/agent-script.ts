@@ -12,6 +12,8 @@ export interface ScriptReading {
   readonly timeUs: number;
   readonly windowMs: number;
   readonly values: readonly [x: number, y: number];
+  /** Sent without its time: it is the one at which it arrives. */
+  readonly undated?: boolean;
 }
 
 export interface ScriptMessage {
@@ -46,6 +48,12 @@ function said(
   return add({ device, timeUs, windowMs: windowSeconds * 1000, values: [x, y] });
 }
 
+/** Without a time of its own, but with a record id; arrives at this second, however often it is sent. */
+function undated(second: number, x: number) {
+  const timeUs = DAY_START_MS * 1000 + second * SECOND_US;
+  return add({ device: 'd', timeUs, windowMs: 60_000, values: [x, -x], undated: true });
+}
+
 const again = (message: ScriptMessage) => add(message.reading);
 const clock = (seconds: number): Step => ({ do: 'clock', seconds });
 const deliver = (...list: ScriptMessage[]): Step => ({ do: 'deliver', messages: list });
@@ -55,17 +63,23 @@ const restart: Step = { do: 'restart' };
 
 const first = said('a', 1, 21.5, 1013.25);
 const second = said('a', 2, -3.125, 0.1);
+const unknown = undated(3, 1.5);
+
+/** Until then no time service has set the clock. */
+export const BELIEVED_MS = DAY_START_MS + 65_000;
 
 export const STEPS: readonly Step[] = [
   clock(3),
-  deliver(first, said('b', 1, 1e-7, 12345678901), second),
-  deliver(again(first), add(undefined), said('a', 400, 7, 7)), // repeated, junk, from the future
+  deliver(first, said('b', 1, 1e-7, 12345678901), second, unknown),
+  deliver(again(first), again(unknown), add(undefined)), // repeated, junk
   clock(62),
   tick, // the first window of a goes out
-  deliver(said('a', 61, 22, 1013), said('c', 5, 0.3, -0.3)),
+  deliver(said('a', 61, 22, 1013), said('c', 5, 0.3, -0.3), undated(62, 2.5)),
   receipts,
   clock(70),
-  deliver(said('a', 30, 20.25, 999.5), again(second)), // late for a window that was sent
+  tick, // the clock is believed: what waited for it has its time
+  deliver(said('a', 30, 20.25, 999.5), again(second), undated(70, 3)), // late for a window that was sent
+  deliver(said('a', 400, 7, 7)), // from the future
   clock(80),
   tick, // revision 2
   { do: 'receipts', lost: true },

@@ -8,14 +8,15 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { backlogOf } from '../../agent/backlog.js';
 import { bufferSchema } from '../../agent/buffer/options.js';
-import { ALWAYS, clocksOf } from '../../agent/clock-testing.js';
+import { clockSchema } from '../../agent/clock-options.js';
+import { clocksOf } from '../../agent/clock-testing.js';
 import { Pipeline } from '../../agent/pipeline.js';
 import { Credit } from '../../agent/push/credit.js';
 import { Outbox } from '../../agent/push/outbox.js';
 import type { Push } from '../../agent/push/push.js';
 import type { Decoded, Message } from '../../agent/reading.js';
 import { encodeBatch } from '../../shared/batch.js';
-import { DAY_START_MS, MESSAGES, type ScriptMessage, type Step } from './agent-script.js';
+import { BELIEVED_MS, DAY_START_MS, MESSAGES, type ScriptMessage, type Step } from './agent-script.js';
 
 const OPTIONS = bufferSchema.parse({ commitInterval: 0, future: '2m', retention: '10m', maxBytes: '64MB' });
 const LATENESS_MS = 1_000;
@@ -28,9 +29,10 @@ function decode({ payload }: Message): Decoded {
   const { reading } = MESSAGES[Number(Buffer.from(payload).toString())]!;
   const nothing = { readings: [], rejects: [], valueRejects: [] };
   if (reading === undefined) return { ...nothing, rejects: [{ reason: 'not-json', detail: 'junk' }] };
-  const { device, timeUs, windowMs, values } = reading;
+  const { device, timeUs, windowMs, values, undated = false } = reading;
+  const id = undated ? { recordId: `r${timeUs}` } : {};
   const common = { group: 'hall', lane: '', latenessMs: LATENESS_MS, metrics: ['x', 'y'] };
-  return { ...nothing, readings: [{ ...common, device, timeUs, windowMs, values }] };
+  return { ...nothing, readings: [{ ...common, device, timeUs, windowMs, values, ...id, undated }] };
 }
 
 /** Stands in the place of the push stage: the real outbox, and no link. */
@@ -137,8 +139,11 @@ export class Gateway {
           options: OPTIONS,
           databasePath: this.#path,
           decode,
-          clock: clocksOf(this.#now),
-          clockOptions: ALWAYS,
+          clock: {
+            ...clocksOf(this.#now),
+            evidence: () => (this.#now.ms < BELIEVED_MS ? 'unsynchronized' : 'unknown'),
+          },
+          clockOptions: clockSchema.parse({}),
           log: this.#log,
         });
         break;
@@ -208,7 +213,7 @@ export class Gateway {
         if (error !== undefined) this.#refused.push(message);
         resolve();
       };
-      this.pipeline.accept({ topic: 't', payload, arrivalUs: this.#now.ms * 1000 }, done, true);
+      this.pipeline.accept({ topic: 't', payload, arrivalUs: message.reading?.timeUs ?? 0 }, done, true);
     });
   }
 }
