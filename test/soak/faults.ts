@@ -60,7 +60,12 @@ export async function harass(stage: Stage, signal: AbortSignal, say: (text: stri
 }
 
 function lanesOf(stage: Stage): Lane[] {
-  return [...processLanes(stage), ...networkLanes(stage), ...(stage.disks.length > 0 ? [fullDisk(stage)] : [])];
+  return [
+    ...processLanes(stage),
+    ...networkLanes(stage),
+    ...(stage.disks.length > 0 ? [fullDisk(stage)] : []),
+    ...(stage.plan.clock ? clocks(stage) : []),
+  ];
 }
 
 function processLanes(stage: Stage): Lane[] {
@@ -141,6 +146,25 @@ function networkLanes({ gateways, cloudLink, meddler }: Stage): Lane[] {
     },
   };
   return [...cuts, moods];
+}
+
+/** As far as an hour or half a day ahead or behind, or to the year 1970; whoever starts meanwhile starts with that. */
+function clocks({ gateways }: Stage): Lane[] {
+  return gateways.map((gateway) => ({
+    name: `clock of ${gateway.plan.name}`,
+    pause: [10, 60],
+    strike: async (dice, seconds) => {
+      const [how, by] = dice.pick([
+        ['set forward', 60 + dice.below(12 * 3_600)],
+        ['set back', -60 - dice.below(12 * 3_600)],
+        ['in 1970', 60 - Math.floor(Date.now() / 1000)],
+      ] as const);
+      gateway.setClock(by);
+      await seconds(3, 30);
+      gateway.setClock(0);
+      return `clock of ${gateway.plan.name} ${how}, and right again`;
+    },
+  }));
 }
 
 function fullDisk({ disks }: Stage): Lane {

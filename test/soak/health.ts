@@ -30,7 +30,7 @@ export function healthOf(name: string, lines: readonly string[]): Health {
     life
       .slice(Math.floor((number * life.length) / 4), Math.floor(((number + 1) * life.length) / 4))
       .map(({ rss }) => rss);
-  const seconds = life.length === 0 ? 0 : (life.at(-1)!.atMs - life[0]!.atMs) / 1000;
+  const seconds = life.length === 0 ? 0 : life.at(-1)!.age;
   return {
     name,
     seconds,

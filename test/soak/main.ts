@@ -7,13 +7,14 @@ import { Command, InvalidArgumentError } from 'commander';
 import { MOSQUITTO } from '../mosquitto.js';
 import { planOf } from './plan.js';
 import { soak } from './soak.js';
-import { Stage } from './stage.js';
+import { FAKETIME, Stage } from './stage.js';
 
 interface Options {
   readonly minutes: number;
   readonly seed: number;
   readonly rate: number;
   readonly devices: number;
+  readonly clock: boolean;
   readonly keep: boolean;
   readonly quiet: boolean;
 }
@@ -31,6 +32,7 @@ const options = new Command('npm run torture --')
   )
   .option('--rate <n>', 'readings a second, of all gateways', numberFrom(10, 50_000), 2_000)
   .option('--devices <n>', 'devices of each gateway', numberFrom(10, 10_000), 200)
+  .option('--clock', 'set the clocks of the gateways meanwhile (libfaketime)', false)
   .option('--keep', 'leave the databases where they are', false)
   .option('--quiet', 'print the balance sheet only', false)
   .showHelpAfterError()
@@ -49,8 +51,9 @@ const startMs = Date.now();
 const say = (text: string) => {
   if (!options.quiet) console.log(`${((Date.now() - startMs) / 1000).toFixed(1).padStart(7)} s  ${text}`);
 };
-const repeat = `npm run torture -- --minutes ${options.minutes} --seed ${options.seed} --rate ${options.rate} --devices ${options.devices}`;
+const repeat = `npm run torture -- --minutes ${options.minutes} --seed ${options.seed} --rate ${options.rate} --devices ${options.devices}${options.clock ? ' --clock' : ''}`;
 
+if (options.clock && !existsSync(FAKETIME)) throw new Error(`--clock needs ${FAKETIME} (Debian: faketime)`);
 console.log(repeat);
 const stage = await Stage.make(planOf(options, existsSync(MOSQUITTO)));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -7,6 +7,8 @@ export interface SoakPlan {
   readonly rate: number;
   /** Devices of each gateway. */
   readonly devices: number;
+  /** Whether the clocks of the gateways are set, forward and back, while they run. */
+  readonly clock: boolean;
   readonly gateways: readonly GatewayPlan[];
 }
 
@@ -31,7 +33,7 @@ export const FUTURE_MS = 2_000;
 export const REPEATED_WITHIN_MS = 20_000;
 
 export function planOf(
-  options: { seed: number; minutes: number; rate: number; devices: number },
+  options: { seed: number; minutes: number; rate: number; devices: number; clock: boolean },
   withMosquitto: boolean,
 ): SoakPlan {
   const gateways: GatewayPlan[] = [

@@ -61,7 +61,9 @@ export function readingAt(plan: StartedPlan, gateway: GatewayPlan, index: number
 
 function observed(plan: StartedPlan, gateway: GatewayPlan, index: number, dice: Dice): { fate: Fate; timeUs: number } {
   const nowUs = Math.floor(plan.startMs + index * stepMs(plan, gateway)) * 1000;
-  if (dice.chance(SHARES.brokenClock)) return { fate: 'held', timeUs: nowUs + (1 + dice.below(300)) * DAY_MS * 1000 };
+  // a gateway that is in doubt of its own clock does not know which one is broken
+  if (!plan.clock && dice.chance(SHARES.brokenClock))
+    return { fate: 'held', timeUs: nowUs + (1 + dice.below(300)) * DAY_MS * 1000 };
   if (dice.chance(SHARES.ahead))
     return { fate: 'counted', timeUs: nowUs + (FUTURE_MS + dice.below(8_000)) * 1000 + 500 + (index % 499) };
   if (!dice.chance(SHARES.late)) return { fate: 'counted', timeUs: nowUs };

@@ -29,8 +29,11 @@ export interface Gateway {
   readonly mosquitto: Mosquitto | undefined;
   /** Length of the windows, from its next start on. */
   window: string;
+  /** Sets its clock, by so many seconds from the true time. */
+  setClock(seconds: number): void;
 }
 
+export const FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
 const DISK_BYTES = 256 * 2 ** 20;
 
 export class Stage {
@@ -53,8 +56,7 @@ export class Stage {
     const cloudLink = await startLink({ port: meddler.port });
     const disks: string[] = [];
     const gateways: Gateway[] = [];
-    for (const gateway of plan.gateways)
-      gateways.push(await makeGateway(dir, gateway, plan.minutes, made, meddler, disks));
+    for (const gateway of plan.gateways) gateways.push(await makeGateway(dir, gateway, plan, made, meddler, disks));
     return new Stage(dir, plan, made, brokerPort, meddler, cloudLink, gateways, disks);
   }
 
@@ -129,18 +131,19 @@ export class Stage {
 
 async function makeGateway(
   dir: string,
-  plan: GatewayPlan,
-  minutes: number,
+  gatewayPlan: GatewayPlan,
+  plan: SoakPlan,
   made: MadeCertificates,
   meddler: Meddler,
   disks: string[],
 ): Promise<Gateway> {
-  const data = join(dir, plan.name);
+  const { name, source } = gatewayPlan;
+  const data = join(dir, name);
   disks.push(...disk(data));
   const link = await startLink({ port: meddler.port });
-  const persistence = join(dir, `${plan.name}-mosquitto`);
+  const persistence = join(dir, `${name}-mosquitto`);
   const mosquitto =
-    plan.source === 'mqtt'
+    source === 'mqtt'
       ? await Mosquitto.start(persistence, [
           'allow_anonymous true',
           // what Mosquitto has acknowledged is its own to keep
@@ -151,19 +154,22 @@ async function makeGateway(
         ])
       : undefined;
   const sensorPort = mosquitto?.port ?? (await freePort());
-  const config = join(dir, `${plan.name}.yaml`);
+  const config = join(dir, `${name}.yaml`);
+  const clock = join(dir, `${name}.clock`);
   const gateway: Gateway = {
-    plan,
+    plan: gatewayPlan,
     data,
     link,
     sensorPort,
     mosquitto,
-    window: windowsOf(minutes)[0],
-    agent: new Supervised(plan.name, join(dir, `${plan.name}.vitals`), () => {
+    window: windowsOf(plan.minutes)[0],
+    setClock: (seconds) => writeFileSync(clock, `${seconds >= 0 ? '+' : ''}${seconds}\n`),
+    agent: new Supervised(name, join(dir, `${name}.vitals`), () => {
       writeFileSync(config, agentConfig(gateway, made));
-      return { args: [AGENT, 'run', '--config', config] };
+      return { args: [AGENT, 'run', '--config', config], ...(plan.clock && { env: faked(clock) }) };
     }),
   };
+  gateway.setClock(0);
   return gateway;
 }
 
@@ -192,6 +198,16 @@ function agentConfig({ plan, data, link, sensorPort, mosquitto, window }: Gatewa
       statusInterval: '2s',
     },
   });
+}
+
+/** The wall clock that the file says; the monotonic one is left alone, as where somebody sets the clock. */
+function faked(clock: string): NodeJS.ProcessEnv {
+  return {
+    LD_PRELOAD: FAKETIME,
+    FAKETIME_TIMESTAMP_FILE: clock,
+    FAKETIME_NO_CACHE: '1',
+    DONT_FAKE_MONOTONIC: '1',
+  };
 }
 
 function uplink(name: string, made: MadeCertificates, link: Link): object {

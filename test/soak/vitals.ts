@@ -7,7 +7,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 export interface Vitals {
   readonly pid: number;
-  readonly atMs: number;
+  /** Of this process, s. */
+  readonly age: number;
   readonly rss: number;
   /** Of the event loop in the last second, ms. */
   readonly p99: number;
@@ -27,7 +28,7 @@ function write(): void {
   const { user, system } = process.cpuUsage();
   const vitals: Vitals = {
     pid: process.pid,
-    atMs: Date.now(),
+    age: process.uptime(),
     rss: process.memoryUsage.rss(),
     // the histogram holds the time between two looks, not the delay
     p99: Math.max(0, delay.percentile(99) / 1e6 - RESOLUTION_MS),
