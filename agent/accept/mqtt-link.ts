@@ -9,6 +9,7 @@
  */
 import type { Socket } from 'node:net';
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
+import { pubacks } from '../../shared/puback.js';
 import { MqttConnection } from '../mqtt-connection.js';
 import type { Accept } from '../reading.js';
 
@@ -131,14 +132,11 @@ export class Link {
     if (this.#acknowledged.push(messageId) === 1) queueMicrotask(() => this.#writePubacks());
   }
 
-  /** MQTT 3.1.1 §3.4, MQTT 5 §3.4 (reason code 0 is left out): the same four bytes each. */
   #writePubacks(): void {
     const ids = this.#acknowledged;
     this.#acknowledged = [];
     const { stream } = this.#client;
     if (ids.length === 0 || stream.destroyed || !stream.writable) return; // they will be sent again
-    const bytes = Buffer.alloc(ids.length * 4);
-    for (const [index, id] of ids.entries()) bytes.writeUInt32BE(0x40020000 + id, index * 4);
-    stream.write(bytes);
+    stream.write(pubacks(ids));
   }
 }

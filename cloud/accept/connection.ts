@@ -2,11 +2,13 @@
  * One connection to the broker, from CONNECT to the end. A new client each time, so that nothing of a failed one lives on.
  *
  * Promises: a message is acknowledged (PUBACK) only after its `accept` resolved; where it rejects, the connection ends
- * without, and the broker sends the message again. One message at a time: the broker's own queue is the backlog.
+ * without, and the broker sends the message again. A few messages wait together, so that they share a commit; beyond them
+ * the broker's own queue is the backlog.
  */
 import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
 import { EdgetallyError } from '../../shared/errors.js';
 import { type MqttEnd, reasonCodeOf } from '../../shared/mqtt-reasons.js';
+import { pubacks } from '../../shared/puback.js';
 import { TOPIC_ROOT } from '../../shared/topics.js';
 import type { Log } from '../log.js';
 import type { MqttOptions } from './options.js';
@@ -29,8 +31,11 @@ export interface ConnectionHandlers {
 const BATCHES = `${TOPIC_ROOT}/+/up/batch`;
 const STATUSES = `${TOPIC_ROOT}/+/up/status`;
 
-/** Batches that may wait here for their turn; the others of a share group can have the rest. */
+/** Batches that may wait here for their commit; the others of a share group can have the rest. */
 const RECEIVE_MAXIMUM = 16;
+
+/** Tells mqtt.js to write no PUBACK for this packet, and to go on. Never seen by anyone. */
+const HELD = new Error('held until it is committed');
 
 const AGAIN_HINT = 'Nothing to do: the broker sends it again.';
 
@@ -97,18 +102,33 @@ function connectOptions(options: MqttOptions, protocolVersion: 4 | 5, tls: Parti
   };
 }
 
-/** mqtt.js acknowledges when handleMessage calls back, and reads the next message then; a `message` listener cannot wait. */
+/**
+ * mqtt.js acknowledges when handleMessage calls back without an error, and reads the next message then; so it is called back
+ * with one at once, and the PUBACK is written here, after the commit. At the limit it is called back when there is room.
+ */
 function acknowledgeAfter(client: MqttClient, handlers: ConnectionHandlers, fail: (error: Error) => void): void {
+  let waiting = 0;
+  let goOn: (() => void) | undefined;
   const failUnstored = (cause: Error) =>
     fail(
       new EdgetallyError('link-lost', `a message could not be stored: ${cause.message}`, { cause, hint: AGAIN_HINT }),
     );
+  const stored = (messageId: number | undefined) => {
+    waiting--;
+    // After the end nobody waits for a PUBACK; the broker sends the message again, which changes nothing.
+    if (client.connected && messageId !== undefined) client.stream.write(pubacks([messageId]));
+    goOn?.();
+    goOn = undefined;
+  };
   client.handleMessage = (packet, done) => {
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
-    handlers.accept({ topic: packet.topic.toString(), payload, retained: packet.retain }).then(() => {
-      // After the end nobody waits for a PUBACK; the broker sends the message again, which changes nothing.
-      if (client.connected) done();
-    }, failUnstored);
+    const messageId = packet.qos === 1 ? packet.messageId : undefined;
+    waiting++;
+    handlers
+      .accept({ topic: packet.topic.toString(), payload, retained: packet.retain })
+      .then(() => stored(messageId), failUnstored);
+    if (waiting < RECEIVE_MAXIMUM) done(HELD);
+    else goOn = () => done(HELD);
   };
 }
 

@@ -48,7 +48,8 @@ export class Consumer {
   readonly #aborted: Promise<void>;
   #client: MqttClient | undefined;
   #running: Promise<void> | undefined;
-  #accepting: Promise<void> = Promise.resolve();
+  /** Until nothing waits for its commit. */
+  #accepting: Promise<unknown> = Promise.resolve();
   #firstUp: (() => void) | undefined;
   #protocol: 4 | 5;
   #problem: string | undefined;
@@ -125,8 +126,8 @@ export class Consumer {
       this.#up = false;
       if (signal.aborted || this.#ending) return;
       const wait = this.#afterEnd(end);
-      // A message that still waits for its commit would come again on each new connection, and be held each time.
-      await Promise.race([this.#accepting.catch(() => undefined), this.#aborted]);
+      // What still waits for its commit would come again on each new connection, and be held each time.
+      await Promise.race([this.#accepting, this.#aborted]);
       await sleep(wait, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -149,8 +150,9 @@ export class Consumer {
       own = await credentialsOf(mqtt, now(), readFile);
       const handlers = {
         accept: (message: IncomingMessage) => {
-          this.#accepting = accept(message);
-          return this.#accepting;
+          const accepted = accept(message);
+          this.#accepting = Promise.allSettled([this.#accepting, accepted]);
+          return accepted;
         },
         connected,
         up,
