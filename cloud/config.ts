@@ -27,6 +27,14 @@ export const cloudSchema = z.strictObject({
   receiptDelay: duration
     .default(50)
     .describe('Receipts for one gateway are gathered for this long and sent in one message.'),
+  backlogWindowsPerSecond: z.coerce
+    .number()
+    .positive()
+    .default(5_000)
+    .describe(
+      'How many windows a second the backlogs of all gateways together may bring after an outage, or half of what comes live, if ' +
+        'that is more. Fresh windows are not limited. Shrinks while commits take over a second.',
+    ),
   rollUpDelay: duration
     .default(2_000)
     .describe(

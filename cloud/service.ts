@@ -3,6 +3,7 @@
 import { Consumer, type ConsumerState } from './accept/consumer.js';
 import type { CloudConfig } from './config.js';
 import { type ConsolidateBooks, Consolidator } from './consolidate/consolidator.js';
+import { CreditBook } from './consolidate/credit.js';
 import type { Log } from './log.js';
 import { RollUpThread } from './roll-up-thread.js';
 import { openSqliteStore, type SqliteStore } from './store/sqlite-store.js';
@@ -32,6 +33,7 @@ export class Service {
       send: (topic, payload) => this.#consumer.send(topic, payload),
       receiptDelayMs: config.receiptDelay,
       onChanged: () => this.#rollUps.nudge(),
+      credit: new CreditBook(config.backlogWindowsPerSecond, performance.now()),
       signal: this.#stopping.signal,
       log,
       now,

@@ -18,10 +18,13 @@ interface Rate {
 }
 
 /** Windows that go ahead for a receipt, so many at a time. */
-const PROBE_WINDOWS = 50;
+const PROBE_WINDOWS = 10;
 const VALID_MS = 60_000;
 /** A purse holds the credit of this long; so much may be without a receipt too. */
-const PURSE_SECONDS = 4;
+const PURSE_SECONDS = 10;
+/** Without company a batch waits for the credit of this long, or for so many windows: a thousand small batches are a load too. */
+const GATHER_SECONDS = 5;
+const GATHER_WINDOWS = 500;
 
 export class Credit {
   readonly #jitterMs: number;
@@ -74,7 +77,8 @@ export class Credit {
     const { perSecond } = this.#rate;
     const most = Math.max(1, perSecond * PURSE_SECONDS) - out;
     const allowed = Math.max(0, Math.floor(Math.min(this.#purse, most)));
-    return alone && allowed < Math.max(1, perSecond) ? 0 : allowed;
+    const worthIt = Math.min(Math.max(1, perSecond * GATHER_SECONDS), GATHER_WINDOWS);
+    return alone && allowed < worthIt ? 0 : allowed;
   }
 
   /** So many windows of the backlog left. */

@@ -44,7 +44,12 @@ export interface OutboxContext {
 }
 
 /** Refusals that concern the batch as such, so that cutting it in halves would not help; and how long to wait after it. */
-const WHOLE: Readonly<Record<string, number>> = { 'newer-version': 600_000, 'not-a-batch': 10_000, checksum: 10_000 };
+const WHOLE: Readonly<Record<string, number>> = {
+  'newer-version': 600_000,
+  quota: 600_000,
+  'not-a-batch': 10_000,
+  checksum: 10_000,
+};
 /** A cloud that takes nothing at all is not asked about each window at full speed. */
 const REFUSED_IN_A_ROW = 100;
 const REFUSED_WAIT_MS = 60_000;

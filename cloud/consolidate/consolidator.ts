@@ -11,6 +11,7 @@ import type { Log } from '../log.js';
 import type { Refusal } from '../store/quota.js';
 import type { ChangeStore } from '../store/store.js';
 import { CommitQueue } from './commit-queue.js';
+import type { CreditBook } from './credit.js';
 import { type Delivery, decodeDelivery, rejected } from './decode.js';
 import { ReceiptOutbox } from './receipts.js';
 
@@ -25,6 +26,10 @@ export interface ConsolidatorOptions {
   /** Called after commits that made roll-ups stale. */
   readonly onChanged?: () => void;
   readonly backoffMs?: readonly [number, number];
+  /** Without it no receipt speaks of credit. */
+  readonly credit?: CreditBook;
+  /** Never jumps; only differences mean anything. */
+  readonly monotonicMs?: () => number;
 }
 
 /** Since the start of the process: messages = batches + statuses + rejected + overQuota. */
@@ -49,7 +54,9 @@ export class Consolidator {
   constructor(options: ConsolidatorOptions) {
     this.#options = options;
     this.#queue = new CommitQueue(options);
-    this.#receipts = new ReceiptOutbox({ ...options, delayMs: options.receiptDelayMs });
+    const { credit, receiptDelayMs: delayMs, monotonicMs = () => performance.now() } = options;
+    const grant = credit && ((gateway: string) => credit.grant(gateway, monotonicMs()));
+    this.#receipts = new ReceiptOutbox({ ...options, delayMs, ...(grant && { grant }) });
   }
 
   get books(): ConsolidateBooks {
@@ -57,17 +64,23 @@ export class Consolidator {
   }
 
   async accept(delivery: Delivery): Promise<void> {
-    const { change: asked, identity } = decodeDelivery(delivery);
+    const { credit, monotonicMs = () => performance.now() } = this.#options;
+    const cameMs = monotonicMs();
+    const { change: asked, identity, ages } = decodeDelivery(delivery);
     const instead = (error: Error) =>
       rejected(delivery, asked.gateway, 'internal', `the store cannot take it: ${error.message}`, identity).change;
     const { change, windows, refused } = await this.#queue.put(asked, instead);
     this.#books.messages++;
+    const nowMs = monotonicMs();
     if (refused !== undefined) this.#overQuota(change.gateway, identity, refused);
-    else if (change.kind === 'status') this.#books.statuses++;
-    else if (change.kind === 'batch') {
+    else if (change.kind === 'status') {
+      this.#books.statuses++;
+      if (!change.retained) credit?.status(change.gateway, change.status, nowMs);
+    } else if (change.kind === 'batch') {
       this.#books.batches++;
       this.#books.windowsPut += windows;
       this.#books.windowsKnown += change.windows.length - windows;
+      if (ages !== undefined) credit?.batch(change.gateway, ages, nowMs - cameMs, nowMs);
       if (identity !== undefined) this.#receipts.committed(change.gateway, identity);
       if (windows > 0 || change.ledger.length > 0) this.#options.onChanged?.();
     } else {

@@ -2,10 +2,12 @@
  * From a message to a change of the store, and to what the gateway is told once the change is committed. Total: bytes that
  * cannot be used become a rejected change, which is kept whole. The gateway's name is the topic's, never the payload's.
  */
-import { type BatchIdentity, decodeBatch } from '../../shared/batch.js';
+import { type Batch, type BatchIdentity, decodeBatch } from '../../shared/batch.js';
 import { decodeStatus } from '../../shared/status.js';
 import { parseUpTopic } from '../../shared/topics.js';
+import type { WindowSummary } from '../../shared/window.js';
 import type { Change } from '../store/store.js';
+import { type Ages, LIVE_MS } from './credit.js';
 
 /** A message as it came from the broker. */
 export interface Delivery {
@@ -20,6 +22,8 @@ export interface Decoded {
   readonly change: Change;
   /** The batch that a receipt can name; undefined where there is none. */
   readonly identity?: BatchIdentity;
+  /** Of a batch. */
+  readonly ages?: Ages;
 }
 
 /** Longer topics are not ours; keep of them what a person needs. */
@@ -45,7 +49,15 @@ function decodeBatchDelivery(delivery: Delivery, gateway: string): Decoded {
   return {
     change: { kind: 'batch', gateway, receivedMs: delivery.receivedMs, ...identity, windows, ledger, losses },
     identity,
+    ages: agesOf(decoded.batch),
   };
+}
+
+/** By the gateway’s own clock, which may be wrong but is one. */
+function agesOf({ windows, sentMs }: Batch): Ages {
+  const isLive = ({ startMs, lengthMs }: WindowSummary) => sentMs - startMs - lengthMs <= LIVE_MS + 2 * lengthMs;
+  const live = windows.filter(isLive).length;
+  return { live, backlog: windows.length - live };
 }
 
 /** What becomes of a message that cannot be used. */

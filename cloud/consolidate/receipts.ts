@@ -7,6 +7,7 @@
 import type { BatchIdentity } from '../../shared/batch.js';
 import { encodeReceipt, type Receipt } from '../../shared/receipt.js';
 import { downTopic } from '../../shared/topics.js';
+import { VERSION } from '../../shared/version.js';
 
 /** By then a message is sent without waiting for more: far below the 128 KB that IoT Core takes. */
 const MAX_ENTRIES = 500;
@@ -26,6 +27,8 @@ export interface ReceiptOutboxOptions {
   readonly send: (topic: string, payload: Uint8Array) => void;
   readonly delayMs: number;
   readonly now: () => number;
+  /** Windows of its backlog a second that a gateway may send. */
+  readonly grant?: (gateway: string) => number;
 }
 
 export class ReceiptOutbox {
@@ -62,7 +65,15 @@ export class ReceiptOutbox {
     const timeMs = this.#options.now();
     for (const { gateway, epoch, sessions, rejected } of this.#pending.values()) {
       const committed = [...sessions].map(([session, sequences]) => ({ session, sequences: [...sequences] }));
-      const receipt = encodeReceipt({ epoch, committed, rejected: [...rejected.values()], timeMs });
+      const windowsPerSecond = this.#options.grant?.(gateway);
+      const receipt = encodeReceipt({
+        epoch,
+        committed,
+        rejected: [...rejected.values()],
+        timeMs,
+        version: VERSION,
+        ...(windowsPerSecond !== undefined && { credit: { windowsPerSecond } }),
+      });
       this.#options.send(downTopic(gateway, 'receipt'), receipt);
     }
     this.#pending.clear();
