@@ -1,12 +1,14 @@
 /**
  * What the machine boots into: this machine's node with its libraries, busybox, the modules for the disk, the compiled project, and an
- * init that mounts the disk and runs one program. A cpio archive (newc), not compressed: unpacking costs more than loading.
+ * init that runs one program. A cpio archive (newc), not compressed: unpacking costs more than loading.
  */
 import { execFileSync } from 'node:child_process';
 import { lstatSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ROOT } from '../needs.js';
 
+/** In the machine. */
+export const MOUNT_DISK = '/mount-disk';
 /** Linked statically. */
 export const BUSYBOX = '/bin/busybox';
 /** Of the kernel, in the order of loading; all else that is needed is built in. */
@@ -28,10 +30,15 @@ const NOT_NEEDED =
 const INIT = `#!${BUSYBOX} sh
 ${BUSYBOX} mount -t proc proc /proc
 ${BUSYBOX} mount -t devtmpfs dev /dev
+cd /app
+exec /bin/node ${PROGRAM}
+`;
+
+/** Makes the disk known and mounts it on /data. */
+const MOUNT = `#!${BUSYBOX} sh
+set -e
 for module in ${MODULES.map((name) => basename(name)).join(' ')}; do ${BUSYBOX} insmod /modules/$module.ko; done
 ${BUSYBOX} mount -t ext4 /dev/vda /data
-cd /app
-exec /bin/node ${PROGRAM} /data "$@"
 `;
 
 const FILE = 0o100755;
@@ -49,6 +56,7 @@ export function writeInitramfs(path: string, kernel: string): void {
   for (const folder of ['proc', 'dev', 'data', 'tmp']) archive.add(folder, FOLDER);
   archive.add('dev/console', DEVICE, undefined, [5, 1]);
   archive.add('init', FILE, Buffer.from(INIT));
+  archive.add(MOUNT_DISK.slice(1), FILE, Buffer.from(MOUNT));
   archive.add('bin/node', FILE, readFileSync(process.execPath));
   archive.add(BUSYBOX.slice(1), FILE, readFileSync(BUSYBOX));
   for (const library of libraries(process.execPath)) archive.add(library.slice(1), FILE, readFileSync(library));

@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { Dice } from '../dice.js';
 import { writeInitramfs } from './initramfs.js';
+import { Machine } from './machine.js';
 import { isControl, judge, judgeAll, MODES, type Mode, TITLES } from './modes.js';
 import { findKernel, HINT, missingParts } from './requirements.js';
-import { type Cut, Rig } from './rig.js';
+import { type Cut, DISK_BYTES, Rig } from './rig.js';
 
 /** Of controls: they have only to show that the rig sees. */
 const CONTROL_SHARE = 0.4;
@@ -32,12 +33,16 @@ async function run({ cuts, seed, mode }: Options): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'edgetally-power-'));
   try {
     const kernel = findKernel()!;
-    writeInitramfs(join(dir, 'initramfs'), kernel);
+    const path = (name: string) => join(dir, name);
+    const [initramfs, disk, control, asleep] = [path('initramfs'), path('nbd'), path('qmp'), path('asleep')];
+    const parts = { kernel, initramfs, disk, control, asleep };
+    writeInitramfs(initramfs, kernel);
+    await Machine.prepare(parts, DISK_BYTES);
     const rows: string[] = [];
     for (const one of mode === undefined ? MODES : [mode]) {
       const times =
         isControl(one) && mode === undefined ? Math.max(MIN_CONTROLS, Math.ceil(cuts * CONTROL_SHARE)) : cuts;
-      rows.push(row(one, await cutAll(new Rig(dir, kernel, one, new Dice(seed)), one, times)));
+      rows.push(row(one, await cutAll(new Rig(dir, parts, one, new Dice(seed)), one, times)));
     }
     console.log([...HEAD, ...rows].join('\n'));
   } finally {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dice } from '../dice.js';
 import { check, type Findings } from './check.js';
 import { History } from './history.js';
-import { Machine } from './machine.js';
+import { Machine, type MachineParts } from './machine.js';
 import type { Mode } from './modes.js';
 import { VolatileDisk } from './volatile-disk.js';
 
@@ -14,7 +14,7 @@ export const MKE2FS = '/usr/sbin/mke2fs';
 export const E2FSCK = '/usr/sbin/e2fsck';
 export const DEBUGFS = '/usr/sbin/debugfs';
 
-const DISK_BYTES = 48 * 1024 * 1024;
+export const DISK_BYTES = 48 * 1024 * 1024;
 /** How long a machine lives: until it has said so much, and a moment. */
 const MAX_LINES = 400;
 const MAX_MOMENT_MS = 50;
@@ -29,17 +29,17 @@ export interface Cut extends Findings {
 
 export class Rig {
   readonly #dir: string;
-  readonly #kernel: string;
+  readonly #parts: MachineParts;
   readonly #mode: Mode;
   readonly #dice: Dice;
   readonly #history = new History();
   #image: Buffer;
   #step = 0;
 
-  /** `dir` holds the initramfs. */
-  constructor(dir: string, kernel: string, mode: Mode, dice: Dice) {
+  /** `dir` is for the disk; the machine is prepared. */
+  constructor(dir: string, parts: MachineParts, mode: Mode, dice: Dice) {
     this.#dir = dir;
-    this.#kernel = kernel;
+    this.#parts = parts;
     this.#mode = mode;
     this.#dice = dice;
     const path = join(dir, 'disk');
@@ -66,8 +66,7 @@ export class Rig {
 
   async #live(): Promise<readonly string[]> {
     const disk = new VolatileDisk(this.#image);
-    const parts = { kernel: this.#kernel, initramfs: join(this.#dir, 'initramfs'), socket: join(this.#dir, 'nbd') };
-    const machine = await Machine.boot(parts, disk, [this.#mode, String(this.#step)]);
+    const machine = await Machine.wake(this.#parts, disk, `${this.#mode} ${this.#step}`);
     try {
       await machine.said(1 + this.#dice.below(MAX_LINES));
       await sleep(this.#dice.below(MAX_MOMENT_MS));
