@@ -8,8 +8,9 @@ import type { Now } from './time-keeper.js';
 
 /** The buffer's dictionary, as far as it is needed here. */
 export interface Ids {
-  device(group: string, device: string): number;
-  metric(name: string): number;
+  /** Undefined where there is no room for a new name. */
+  device(group: string, device: string): number | undefined;
+  metric(name: string): number | undefined;
   hasDevice(group: string, device: string): boolean;
 }
 
@@ -32,9 +33,23 @@ export interface Gathered {
 /** Samples of one reason kept of one commit: a flood must not wear the disk. */
 const SAMPLES_PER_REASON = 2;
 /** Senders with ever new sets of metrics must not fill the memory. */
-const MAX_SHAPES = 10_000;
+const MAX_SHAPE_BYTES = 4 * 1024 * 1024;
 /** Devices that are known only by what was lost of them: senders with ever new names must not fill the dictionary. */
 const MAX_STRANGERS = 1_000;
+/** What waits takes about so much memory. */
+const MESSAGE_BYTES = 64;
+const READING_BYTES = 64;
+const VALUE_BYTES = 8;
+const SHAPE_BYTES = 200;
+
+/** There are as many names as there may be. */
+type NoRoom = 'too-many-devices' | 'too-many-names';
+
+function noRoomFor(reason: NoRoom, { group, device }: Reading): Reject {
+  const what =
+    reason === 'too-many-devices' ? 'it is new, and there are buffer.maxDevices' : 'one of its metrics is new';
+  return { reason, detail: `${group === '' ? '' : `${group} / `}${device.slice(0, 80)}: ${what}` };
+}
 
 export class BlockBuilder {
   readonly #ids: Ids;
@@ -49,6 +64,8 @@ export class BlockBuilder {
   #in = 0;
   #losses = new Map<string, Loss>();
   #strangers = 0;
+  #shapeBytes = 0;
+  #bytes = 0;
 
   constructor(ids: Ids, futureMs: number) {
     this.#ids = ids;
@@ -59,18 +76,24 @@ export class BlockBuilder {
     return this.#waiting.length === 0 && this.#readings.length === 0;
   }
 
-  get size(): number {
-    return this.#readings.length + this.#waiting.length;
+  /** What waits takes about so much memory. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** A message, decoded; `done` is told once it is on disk. */
   add(message: Message, decoded: Decoded, now: Now, done: (error?: Error) => void): void {
     this.#in += decoded.readings.length + decoded.rejects.length;
     const latestUs = (now.latestMs + this.#futureMs) * 1000;
-    for (const reading of decoded.readings) this.#sort(this.#blockReading(reading), latestUs, now);
+    for (const reading of decoded.readings) {
+      const known = this.#blockReading(reading);
+      if (typeof known === 'string') this.#reject('rejected', noRoomFor(known, reading), message, now.wallMs);
+      else this.#sort(known, latestUs, now);
+    }
     for (const reject of decoded.rejects) this.#reject('rejected', reject, message, now.wallMs);
     for (const reject of decoded.valueRejects) this.#reject('values', reject, message, now.wallMs);
     this.#waiting.push(done);
+    this.#bytes += MESSAGE_BYTES;
   }
 
   /** A held reading that counts now. It was tallied when it came in. */
@@ -81,6 +104,7 @@ export class BlockBuilder {
   }
 
   #sort(reading: BlockReading, latestUs: number, now: Now): void {
+    this.#bytes += READING_BYTES + VALUE_BYTES * reading.values.length + (reading.recordId?.length ?? 0);
     const undated = reading.shape.undated === true;
     if (undated && now.offsetMs !== undefined) this.#readings.push(dated(reading, now.offsetMs));
     else if (!undated && reading.timeUs <= latestUs) this.#readings.push(reading);
@@ -112,22 +136,22 @@ export class BlockBuilder {
     this.#samples = [];
     this.#waiting = [];
     this.#in = 0;
+    this.#bytes = 0;
     this.#losses = new Map();
     return gathered;
   }
 
-  #blockReading(reading: Reading): BlockReading {
-    return {
-      device: this.#ids.device(reading.group, reading.device),
-      shape: this.#shapeOf(reading),
-      timeUs: reading.timeUs,
-      recordId: reading.recordId,
-      values: reading.values,
-    };
+  /** With ids for its names, or why there are none. */
+  #blockReading(reading: Reading): BlockReading | NoRoom {
+    const shape = this.#shapeOf(reading);
+    if (shape === undefined) return 'too-many-names';
+    const device = this.#ids.device(reading.group, reading.device);
+    if (device === undefined) return 'too-many-devices';
+    return { device, shape, timeUs: reading.timeUs, recordId: reading.recordId, values: reading.values };
   }
 
   /** Readings of one route with the same metrics share one array of names, so that is looked up first. */
-  #shapeOf(reading: Reading): Shape {
+  #shapeOf(reading: Reading): Shape | undefined {
     const known = this.#shapesOf.get(reading.metrics);
     if (
       known?.windowMs === reading.windowMs &&
@@ -141,12 +165,22 @@ export class BlockBuilder {
     const key = `${windowMs}/${latenessMs}/${undated}/${lane}\u0000${metrics.join('\u0000')}`;
     let shape = this.#shapes.get(key);
     if (shape === undefined) {
-      if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();
-      shape = { windowMs, latenessMs, lane, undated, metrics: metrics.map((name) => this.#ids.metric(name)) };
-      this.#shapes.set(key, shape);
+      const ids = metrics.map((name) => this.#ids.metric(name));
+      if (!ids.every((id) => id !== undefined)) return undefined;
+      shape = { windowMs, latenessMs, lane, undated, metrics: ids };
+      this.#rememberShape(key, shape);
     }
     this.#shapesOf.set(metrics, shape);
     return shape;
+  }
+
+  #rememberShape(key: string, shape: Shape): void {
+    if (this.#shapeBytes > MAX_SHAPE_BYTES) {
+      this.#shapes.clear();
+      this.#shapeBytes = 0;
+    }
+    this.#shapes.set(key, shape);
+    this.#shapeBytes += SHAPE_BYTES + key.length + 8 * shape.metrics.length;
   }
 
   #lose(kind: LossKind, reason: string, atMs: number, device: number, count = 1): void {
@@ -158,8 +192,8 @@ export class BlockBuilder {
 
   #deviceOf({ of }: Reject): number {
     if (of === undefined) return 0;
-    if (this.#ids.hasDevice(of.group, of.device)) return this.#ids.device(of.group, of.device);
-    return this.#strangers++ < MAX_STRANGERS ? this.#ids.device(of.group, of.device) : 0;
+    const mayBeNew = this.#ids.hasDevice(of.group, of.device) || this.#strangers++ < MAX_STRANGERS;
+    return (mayBeNew ? this.#ids.device(of.group, of.device) : undefined) ?? 0;
   }
 
   #reject(kind: 'rejected' | 'values', reject: Reject, message: Message, nowMs: number): void {

@@ -40,10 +40,10 @@ export interface PipelineContext {
 const TICK_MS = 100;
 const SAVE_AT_ONCE = 500;
 const HOUSEKEEPING_MS = 10_000;
-/** A block is committed early at this many readings. */
-const MAX_BLOCK = 10_000;
-/** Above this, windows are saved before their time to bound memory. */
-const MAX_OPEN_WINDOWS = 100_000;
+/** What waits is committed early where it takes so much memory. */
+const MAX_BLOCK_BYTES = 1024 * 1024;
+/** What windows in memory are brought down to when they took too much, as a share of what they may take. */
+const RELIEVED = 0.75;
 
 export class Pipeline {
   readonly buffer: EdgeBuffer;
@@ -57,6 +57,8 @@ export class Pipeline {
   readonly #releases: Releases;
   readonly #timing: CommitTiming;
   readonly #room: Room;
+  readonly #maxBlockBytes: number;
+  readonly #maxJournalBytes: number;
   #progress: ImportProgress | undefined;
   #push: Push | undefined;
   #sources: readonly Source[] = [];
@@ -74,6 +76,9 @@ export class Pipeline {
     this.#timing = new CommitTiming(context.options.commitInterval, context.clock, () => this.commit());
     this.#aggregator = new Aggregator(this.buffer);
     const { buffer, books } = this;
+    const { pages, transaction } = buffer.disk.shares;
+    this.#maxBlockBytes = Math.min(MAX_BLOCK_BYTES, transaction);
+    this.#maxJournalBytes = Math.min(context.options.maxJournalBytes, pages / 8);
     this.#room = new Room({
       ...{ buffer, books, time: this.time, log: context.log },
       isOpen: (interval) => this.isOpen(interval),
@@ -126,7 +131,7 @@ export class Pipeline {
   /** Takes a message; `done` is called after the commit that holds it. */
   readonly accept: Accept = (message, done, urgent = false) => {
     this.#add(message, this.#context.decode(message), done);
-    if (this.#builder.size >= MAX_BLOCK) this.commit();
+    if (this.#builder.bytes >= this.#maxBlockBytes) this.commit();
     else this.#timing.soon(urgent);
   };
 
@@ -163,6 +168,7 @@ export class Pipeline {
     const progress = this.#progress;
     this.#progress = undefined;
     try {
+      this.#relieve();
       const sequence = this.buffer.commit({
         block,
         held,
@@ -181,6 +187,22 @@ export class Pipeline {
       return;
     }
     for (const done of waiting) done();
+  }
+
+  /**
+   * Where windows take too much memory, saves the oldest before their time, and forgets those that were only looked at.
+   * Senders wait meanwhile, as nothing is read; where nothing can be saved the commit fails, and they are not acknowledged.
+   */
+  #relieve(): void {
+    const { maxMemory } = this.#context.options;
+    if (this.#aggregator.bytes <= maxMemory) return;
+    while (this.#aggregator.bytes > RELIEVED * maxMemory) {
+      const windows = this.#aggregator.neededBy(this.buffer.sequence);
+      if (this.#saveSome(windows.slice(0, SAVE_AT_ONCE)) > 0) continue;
+      this.buffer.save([], this.books, undefined); // all is in rows, so nothing needs the journal
+      this.#aggregator.dropClean(this.buffer.oldestBlock);
+      return;
+    }
   }
 
   /** Applies the blocks that the saved windows and the saved books do not hold. */
@@ -231,7 +253,7 @@ export class Pipeline {
   }
 
   get #overgrown(): boolean {
-    return this.buffer.journalBytes > this.#context.options.maxJournalBytes || this.#aggregator.open > MAX_OPEN_WINDOWS;
+    return this.buffer.journalBytes > this.#maxJournalBytes;
   }
 
   /** Windows whose time has come; and those that keep an overgrown journal from shrinking. */
@@ -243,19 +265,18 @@ export class Pipeline {
   }
 
   async #save(select: () => OpenWindow[]): Promise<void> {
-    let windows = select();
-    if (windows.length === 0 && this.#overgrown) this.buffer.save([], this.books, this.#aggregator.oldestNeeded());
-    while (windows.length > 0) {
-      await this.makeRoom();
-      const saved = this.#saveSome(windows.slice(0, SAVE_AT_ONCE));
-      if (saved === windows.length) return;
+    for (;;) {
+      if (this.#room.isShort) await this.makeRoom();
+      const windows = select(); // after each wait anew: others save too
+      if (windows.length === 0 && this.#overgrown) this.buffer.save([], this.books, this.#aggregator.oldestNeeded());
+      if (this.#saveSome(windows.slice(0, SAVE_AT_ONCE)) === windows.length) return;
       await yieldToEvents();
-      windows = select();
     }
   }
 
   /** As many as one transaction may write; returns how many. */
   #saveSome(windows: readonly OpenWindow[]): number {
+    if (windows.length === 0) return 0;
     const saves = this.buffer.disk.fill(windows, (window) => this.#aggregator.save(window, this.buffer.sequence));
     const saved = windows.slice(0, saves.length);
     const oldestNeeded = this.#aggregator.oldestNeeded(saved);

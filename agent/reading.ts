@@ -49,6 +49,8 @@ export const REJECT_REASONS = [
   'bad-number', // a metric that is not a number, or NaN, infinite, or outside ±1e120 / ±1e-120
   'no-metrics', // not one usable metric
   'too-many-metrics', // more metrics than the limit
+  'too-many-devices', // a new device, where there are `buffer.maxDevices` already
+  'too-many-names', // a new metric, where there are `buffer.maxMetricNames` already
 ] as const;
 
 export type RejectReason = (typeof REJECT_REASONS)[number];

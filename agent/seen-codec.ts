@@ -14,6 +14,7 @@ import { BitReader, BitWriter, bitLength } from '../shared/bits.js';
 import { type ByteReader, ByteWriter } from '../shared/bytes.js';
 import { corrupt, invalid } from '../shared/decode-error.js';
 import { MAX_SPAN, readSpan, writeSpan } from '../shared/span-codec.js';
+import { greatestCommonDivisor } from './common-divisor.js';
 import { SortedIntegers } from './seen-integers.js';
 
 const MAX_ORDER = 52;
@@ -117,9 +118,4 @@ function readPacked(from: ByteReader, count: number, add: (d: number) => void): 
     add(d);
   }
   if (!dense.done) corrupt('bits left over');
-}
-
-function greatestCommonDivisor(a: number, b: number): number {
-  while (b !== 0) [a, b] = [b, a % b];
-  return a;
 }

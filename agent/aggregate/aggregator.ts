@@ -8,9 +8,11 @@
  */
 import { windowStartMs } from '../../shared/window.js';
 import type { Block, BlockReading } from '../block.js';
+import { greatestCommonDivisor } from '../common-divisor.js';
 import type { StoredWindow, WindowId, WindowSave } from '../stored-window.js';
 import { Accumulators } from './accumulators.js';
 import { closingTime, type Moment } from './closing.js';
+import { MemoryUse } from './memory-use.js';
 import { OpenWindow } from './open-window.js';
 import { RawReadings } from './raw-readings.js';
 
@@ -57,6 +59,7 @@ export class Aggregator {
   /** Lengths of the windows that were in memory. */
   readonly #lengths = new Set<number>();
   #count = 0;
+  readonly #memory = new MemoryUse();
 
   constructor(saved: SavedWindows) {
     this.#saved = saved;
@@ -65,6 +68,11 @@ export class Aggregator {
   /** Windows in memory. */
   get open(): number {
     return this.#count;
+  }
+
+  /** What they take, about. */
+  get bytes(): number {
+    return this.#memory.bytes;
   }
 
   /** Those of them that changed since they were saved. */
@@ -116,6 +124,7 @@ export class Aggregator {
       return;
     }
     applied.counted++;
+    this.#memory.counted(window, reading);
     if (window.dirtySince === 0) this.#markDirty(window, sequence, closingTime(window, timeUs, shape.latenessMs, now));
   }
 
@@ -180,6 +189,7 @@ export class Aggregator {
     windows.set(keyOf(window.startMs, window.lengthMs), window);
     this.#lengths.add(window.lengthMs);
     this.#count++;
+    this.#memory.opened(window);
     return window;
   }
 
@@ -244,6 +254,7 @@ export class Aggregator {
     if (windows?.size === 0) this.#windows.delete(window.device);
     if (this.#current[window.device] === window) this.#current[window.device] = undefined;
     this.#count--;
+    this.#memory.forgotten(window);
   }
 
   /**
@@ -261,8 +272,4 @@ export class Aggregator {
 
 function keyOf(startMs: number, lengthMs: number): string {
   return `${startMs}/${lengthMs}`;
-}
-
-function greatestCommonDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }

@@ -28,6 +28,9 @@ export class OpenWindow {
   /** Last block with a reading of it, be it a repeated one. */
   touched = 0;
   closesMs = 0;
+  /** See memory-use.ts. */
+  bytes = 0;
+  chargedRows = 0;
   /** No reading of the window is newer. */
   #newestUs = Number.NEGATIVE_INFINITY;
   /** The chunk of raw readings: of this shape, in this slab, from there, so many. */

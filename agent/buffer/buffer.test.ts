@@ -25,22 +25,22 @@ function open(t: Test, path = join(t.testdir(), 'edgetally.db')): EdgeBuffer {
 }
 
 function blockOf(buffer: EdgeBuffer, timeMs: number): Block {
-  const shape: Shape = { windowMs: MINUTE, latenessMs: 0, lane: '', metrics: [buffer.dictionary.metric('temp')] };
-  const device = buffer.dictionary.device('hall', 'a');
+  const shape: Shape = { windowMs: MINUTE, latenessMs: 0, lane: '', metrics: [buffer.dictionary.metric('temp')!] };
+  const device = buffer.dictionary.device('hall', 'a')!;
   const reading: BlockReading = { device, shape, timeUs: timeMs * 1000, recordId: undefined, values: [21.4] };
   return { readings: [reading], tally: { ...emptyTally(), in: 1 } };
 }
 
 function save(buffer: EdgeBuffer, startMs: number, revision: number, over: Partial<WindowSave> = {}): WindowSave {
   return {
-    device: buffer.dictionary.device('hall', 'a'),
+    device: buffer.dictionary.device('hall', 'a')!,
     startMs,
     lengthMs: MINUTE,
     part: 0,
     revision,
     folded: buffer.sequence,
     readings: 1,
-    metrics: new Map([[buffer.dictionary.metric('temp'), summarize([{ timeUs: startMs * 1000, value: 21.4 }])]]),
+    metrics: new Map([[buffer.dictionary.metric('temp')!, summarize([{ timeUs: startMs * 1000, value: 21.4 }])]]),
     seen: new Uint8Array([1]),
     gained: 1,
     closesMs: startMs + MINUTE,

@@ -82,7 +82,7 @@ export class EdgeBuffer {
       this.epoch = String(this.#meta('epoch'));
       this.session = Number(this.#meta('session')) + (readOnly ? 0 : 1);
       if (!readOnly) this.#statements.setMeta.run('session', this.session);
-      this.dictionary = new Dictionary(db);
+      this.dictionary = new Dictionary(db, options);
       this.quarantine = new Quarantine(db, options.maxQuarantineBytes);
       this.imports = new Imports(db);
       this.losses = new Losses(db, this.dictionary);

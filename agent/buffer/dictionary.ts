@@ -6,16 +6,24 @@ export interface DeviceName {
   readonly device: string;
 }
 
+/** Senders with ever new names must not fill memory and disk. */
+export interface DictionaryLimits {
+  readonly maxDevices: number;
+  readonly maxMetricNames: number;
+}
+
 export class Dictionary {
   readonly #devices: DeviceName[] = [];
   readonly #deviceIds = new Map<string, number>();
   readonly #metrics: string[] = [];
   readonly #metricIds = new Map<string, number>();
   readonly #unsaved: (() => void)[] = [];
+  readonly #limits: DictionaryLimits;
   readonly #saveDevice;
   readonly #saveMetric;
 
-  constructor(db: Db) {
+  constructor(db: Db, limits: DictionaryLimits) {
+    this.#limits = limits;
     this.#saveDevice = db.prepare('INSERT INTO devices (id, grp, name) VALUES (?, ?, ?)');
     this.#saveMetric = db.prepare('INSERT INTO metrics (id, name) VALUES (?, ?)');
     for (const row of db.prepare('SELECT id, grp, name FROM devices').all() as {
@@ -30,9 +38,11 @@ export class Dictionary {
     }
   }
 
-  device(group: string, device: string): number {
+  /** Undefined where it is new and there are as many as there may be. */
+  device(group: string, device: string): number | undefined {
     const known = this.#deviceIds.get(deviceKey(group, device));
     if (known !== undefined) return known;
+    if (this.#deviceIds.size >= this.#limits.maxDevices) return undefined;
     const id = Math.max(1, this.#devices.length);
     this.#addDevice(id, { group, device });
     this.#unsaved.push(() => this.#saveDevice.run(id, group, device));
@@ -43,9 +53,11 @@ export class Dictionary {
     return this.#deviceIds.has(deviceKey(group, device));
   }
 
-  metric(name: string): number {
+  /** Undefined where it is new and there are as many as there may be. */
+  metric(name: string): number | undefined {
     const known = this.#metricIds.get(name);
     if (known !== undefined) return known;
+    if (this.#metricIds.size >= this.#limits.maxMetricNames) return undefined;
     const id = Math.max(1, this.#metrics.length);
     this.#addMetric(id, name);
     this.#unsaved.push(() => this.#saveMetric.run(id, name));

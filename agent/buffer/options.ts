@@ -1,6 +1,6 @@
 /** Options of the buffer: how often readings are made durable, how long and how much is kept. */
 import { z } from 'zod';
-import { byteSize, duration } from '../../shared/config.js';
+import { byteSize, byteSizeBetween, duration } from '../../shared/config.js';
 import { formatDuration } from '../../shared/config-fields.js';
 
 export const bufferSchema = z.strictObject({
@@ -32,6 +32,26 @@ export const bufferSchema = z.strictObject({
         'recognised.',
     ),
   maxBytes: byteSize.default(512 * 1024 * 1024).describe('Cap on the size of the database.'),
+  maxMemory: byteSizeBetween(1024 * 1024, 64 * 1024 ** 3)
+    .default(96 * 1024 * 1024)
+    .describe(
+      'Windows in memory, about: above it they are saved before their time, and nothing is taken in meanwhile. The agent ' +
+        'itself takes some 100 MB besides.',
+    ),
+  maxDevices: z
+    .number()
+    .int()
+    .min(1)
+    .max(10_000_000)
+    .default(50_000)
+    .describe('Devices that are known by name; readings of any more are rejected. 1,000 take about 0.5 MB of memory.'),
+  maxMetricNames: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(10_000)
+    .describe('Metrics that are known by name, of all devices together; readings with any more are rejected.'),
   maxJournalBytes: byteSize
     .default(8 * 1024 * 1024)
     .describe('The journal of readings that are in no saved window yet is folded into windows at this size.'),
