@@ -5,11 +5,9 @@
  * the block is folded into the windows, and only then are the senders told. So the windows in memory are at every
  * moment exactly the saved ones plus the journal, and recovery is nothing but reading the journal again.
  */
-import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { utcDayMs } from '../shared/window.js';
 import { Aggregator, type Applied, type UnsavedState } from './aggregate/aggregator.js';
-import type { OpenWindow } from './aggregate/open-window.js';
 import type { Block } from './block.js';
 import { BlockBuilder } from './block-builder.js';
 import { type Books, enter } from './books.js';
@@ -24,6 +22,7 @@ import type { Push } from './push/push.js';
 import type { Accept, Decoded, Message, Source } from './reading.js';
 import { Releases } from './releases.js';
 import { Room } from './room.js';
+import { Saver } from './saver.js';
 import { type Now, TimeKeeper } from './time-keeper.js';
 
 export interface PipelineContext {
@@ -38,12 +37,9 @@ export interface PipelineContext {
 }
 
 const TICK_MS = 100;
-const SAVE_AT_ONCE = 500;
 const HOUSEKEEPING_MS = 10_000;
 /** What waits is committed early where it takes so much memory. */
 const MAX_BLOCK_BYTES = 1024 * 1024;
-/** What windows in memory are brought down to when they took too much, as a share of what they may take. */
-const RELIEVED = 0.75;
 
 export class Pipeline {
   readonly buffer: EdgeBuffer;
@@ -58,7 +54,7 @@ export class Pipeline {
   readonly #timing: CommitTiming;
   readonly #room: Room;
   readonly #maxBlockBytes: number;
-  readonly #maxJournalBytes: number;
+  readonly #saver: Saver;
   #progress: ImportProgress | undefined;
   #push: Push | undefined;
   #sources: readonly Source[] = [];
@@ -76,12 +72,14 @@ export class Pipeline {
     this.#timing = new CommitTiming(context.options.commitInterval, context.clock, () => this.commit());
     this.#aggregator = new Aggregator(this.buffer);
     const { buffer, books } = this;
-    const { pages, transaction } = buffer.disk.shares;
-    this.#maxBlockBytes = Math.min(MAX_BLOCK_BYTES, transaction);
-    this.#maxJournalBytes = Math.min(context.options.maxJournalBytes, pages / 8);
+    this.#maxBlockBytes = Math.min(MAX_BLOCK_BYTES, buffer.disk.shares.transaction);
     this.#room = new Room({
       ...{ buffer, books, time: this.time, log: context.log },
       isOpen: (interval) => this.isOpen(interval),
+    });
+    this.#saver = new Saver({
+      ...{ aggregator: this.#aggregator, books, buffer, options: context.options, room: this.#room },
+      saved: (windows) => this.#push?.saved(windows),
     });
     try {
       this.#recover();
@@ -144,15 +142,14 @@ export class Pipeline {
     });
     this.commit();
     if (failure !== undefined) throw failure;
-    if (this.#overgrown) await this.#save(() => this.#due(this.time.now().steadyMs));
+    if (this.#saver.isOvergrown) await this.#saver.due(this.time.now().steadyMs);
   }
 
   /** Saves the windows whose time has come, or all: then nothing is left in the journal. */
   async save(which: 'due' | 'all'): Promise<void> {
     this.commit();
     await this.#saving;
-    const { steadyMs } = this.time.now();
-    await this.#save(() => (which === 'due' ? this.#due(steadyMs) : this.#aggregator.neededBy(this.buffer.sequence)));
+    await (which === 'due' ? this.#saver.due(this.time.now().steadyMs) : this.#saver.all());
   }
 
   #add(message: Message, decoded: Decoded, done: (error?: Error) => void): void {
@@ -168,7 +165,7 @@ export class Pipeline {
     const progress = this.#progress;
     this.#progress = undefined;
     try {
-      this.#relieve();
+      this.#saver.relieve();
       const sequence = this.buffer.commit({
         block,
         held,
@@ -187,22 +184,6 @@ export class Pipeline {
       return;
     }
     for (const done of waiting) done();
-  }
-
-  /**
-   * Where windows take too much memory, saves the oldest before their time, and forgets those that were only looked at.
-   * Senders wait meanwhile, as nothing is read; where nothing can be saved the commit fails, and they are not acknowledged.
-   */
-  #relieve(): void {
-    const { maxMemory } = this.#context.options;
-    if (this.#aggregator.bytes <= maxMemory) return;
-    while (this.#aggregator.bytes > RELIEVED * maxMemory) {
-      const windows = this.#aggregator.neededBy(this.buffer.sequence);
-      if (this.#saveSome(windows.slice(0, SAVE_AT_ONCE)) > 0) continue;
-      this.buffer.save([], this.books, undefined); // all is in rows, so nothing needs the journal
-      this.#aggregator.dropClean(this.buffer.oldestBlock);
-      return;
-    }
   }
 
   /** Applies the blocks that the saved windows and the saved books do not hold. */
@@ -241,7 +222,7 @@ export class Pipeline {
     this.buffer.sync(now.monotonicMs);
     if (this.books.held > 0 && this.#releases.gather(now, this.time.bootId)) this.#timing.soon(false);
     if (this.#saving === undefined) {
-      this.#saving = this.#save(() => this.#due(now.steadyMs)).finally(() => {
+      this.#saving = this.#saver.due(now.steadyMs).finally(() => {
         this.#saving = undefined;
       });
       this.#saving.catch((error: Error) => this.#context.log.error({ error: error.message }, 'saving windows failed'));
@@ -250,40 +231,6 @@ export class Pipeline {
     // not before what was held is in: what counted it before must still be known
     if (!this.#releases.areUnderWay && now.steadyMs - this.#housekeptMs >= HOUSEKEEPING_MS) this.#housekeep(now);
     this.makeRoom().catch((error: Error) => this.#context.log.error({ error: error.message }, 'making room failed'));
-  }
-
-  get #overgrown(): boolean {
-    return this.buffer.journalBytes > this.#maxJournalBytes;
-  }
-
-  /** Windows whose time has come; and those that keep an overgrown journal from shrinking. */
-  #due(steadyMs: number): OpenWindow[] {
-    const due = this.#aggregator.due(steadyMs);
-    if (due.length > 0 || !this.#overgrown) return due;
-    const oldest = this.#aggregator.oldestNeeded() ?? this.buffer.sequence;
-    return this.#aggregator.neededBy(oldest + Math.ceil((this.buffer.sequence - oldest) / 2));
-  }
-
-  async #save(select: () => OpenWindow[]): Promise<void> {
-    for (;;) {
-      if (this.#room.isShort) await this.makeRoom();
-      const windows = select(); // after each wait anew: others save too
-      if (windows.length === 0 && this.#overgrown) this.buffer.save([], this.books, this.#aggregator.oldestNeeded());
-      if (this.#saveSome(windows.slice(0, SAVE_AT_ONCE)) === windows.length) return;
-      await yieldToEvents();
-    }
-  }
-
-  /** As many as one transaction may write; returns how many. */
-  #saveSome(windows: readonly OpenWindow[]): number {
-    if (windows.length === 0) return 0;
-    const saves = this.buffer.disk.fill(windows, (window) => this.#aggregator.save(window, this.buffer.sequence));
-    const saved = windows.slice(0, saves.length);
-    const oldestNeeded = this.#aggregator.oldestNeeded(saved);
-    this.buffer.save(saves, this.books, oldestNeeded);
-    for (const window of saved) this.#aggregator.saved(window);
-    this.#push?.saved(saves);
-    return saves.length;
   }
 
   #housekeep({ steadyMs, trustedMs, earliestMs }: Now): void {
