@@ -13,5 +13,9 @@ export function backlogOf(buffer: EdgeBuffer, clock: PushClock): Backlog {
     receipted: (refs) => buffer.receipted(refs),
     refused: () => windows.refused.list(),
     refuse: (ref, reason, detail) => windows.refused.put({ ref, reason, detail, atMs: clock.nowMs() }),
+    losses: {
+      untold: (maxBytes) => buffer.losses.untold(maxBytes),
+      receipted: (told) => buffer.lossesReceipted(told),
+    },
   };
 }

@@ -101,9 +101,9 @@ async function gateway(dir: string): Promise<number> {
     backlog: backlogOf(buffer, { nowMs: clock.nowMs, steadyMs }),
     limits: { maxInFlight: 20, maxBatchBytes: 96 * 1024, receiptTimeoutMs: 30_000 },
     credit,
-    encode: ({ sequence, windows, ledger }) => {
+    encode: ({ sequence, windows, ledger, losses }) => {
       const summaries = windows.map(({ summary }) => summary);
-      return encodeBatch({ epoch, session, sequence, sentMs: clock.nowMs(), windows: summaries, ledger, losses: [] });
+      return encodeBatch({ epoch, session, sequence, sentMs: clock.nowMs(), windows: summaries, ledger, losses });
     },
   });
   let commitBytes = 0;

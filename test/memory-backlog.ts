@@ -11,6 +11,7 @@ export class MemoryBacklog implements Backlog {
   readonly #windows: BacklogWindow[] = [];
   readonly #owed = new Map<string, BacklogWindow>();
   readonly refusals: RefusedWindow[] = [];
+  readonly losses = { untold: () => [], receipted: () => undefined };
   /** Called for each window that has its receipt. */
   onReceipt: (ref: WindowRef) => void = () => undefined;
 

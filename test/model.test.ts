@@ -12,7 +12,7 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import t from 'tap';
 import { backlogOf } from '../agent/backlog.js';
-import { imbalance } from '../agent/books.js';
+import { imbalance, sumReasons } from '../agent/books.js';
 import { type BufferOptions, bufferSchema } from '../agent/buffer/options.js';
 import { clockSchema } from '../agent/clock-options.js';
 import { TestClocks } from '../agent/clock-testing.js';
@@ -21,6 +21,7 @@ import { Credit } from '../agent/push/credit.js';
 import { Outbox } from '../agent/push/outbox.js';
 import type { Decoded, Message } from '../agent/reading.js';
 import { decodeBatch, encodeBatch } from '../shared/batch.js';
+import type { LossKind, LossRecord } from '../shared/loss.js';
 import { type MetricSummary, mergeAll, type Observation, summarize } from '../shared/summary.js';
 import type { WindowSummary } from '../shared/window.js';
 
@@ -90,16 +91,30 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 /** The cloud's rule, and nothing else. */
 class Cloud {
   readonly windows = new Map<string, WindowSummary>();
+  readonly losses = new Map<string, LossRecord>();
 
   take(bytes: Uint8Array): { session: number; sequence: number } {
     const decoded = decodeBatch(bytes);
     if (!decoded.ok) throw new Error(`${decoded.reason}: ${decoded.detail}`);
-    const { epoch, session, sequence, windows } = decoded.batch;
+    const { epoch, session, sequence, windows, losses } = decoded.batch;
     for (const window of windows) {
       const key = [epoch, window.device, window.startMs, window.lengthMs, window.part].join('/');
       if ((this.windows.get(key)?.revision ?? 0) < window.revision) this.windows.set(key, window);
     }
+    for (const loss of losses) {
+      const key = [epoch, loss.dayMs, loss.kind, loss.reason, loss.device].join('/');
+      if ((this.losses.get(key)?.count ?? 0) < loss.count) this.losses.set(key, loss);
+    }
     return { session, sequence };
+  }
+
+  /** By reason, whatever the day and the device. */
+  lost(kind: LossKind): Record<string, number> {
+    const reasons: Record<string, number> = {};
+    for (const loss of this.losses.values()) {
+      if (loss.kind === kind) reasons[loss.reason] = (reasons[loss.reason] ?? 0) + loss.count;
+    }
+    return reasons;
   }
 
   totals(): Map<string, unknown> {
@@ -165,7 +180,7 @@ class Gateway {
       backlog: backlogOf(buffer, clock),
       limits: { maxInFlight: 5, maxBatchBytes: 500, receiptTimeoutMs: 30_000 },
       credit,
-      encode: ({ sequence, windows, ledger }) =>
+      encode: ({ sequence, windows, ledger, losses }) =>
         encodeBatch({
           epoch,
           session,
@@ -173,7 +188,7 @@ class Gateway {
           sentMs: this.nowMs,
           windows: windows.map(({ summary }) => summary),
           ledger,
-          losses: [],
+          losses,
         }),
     });
   }
@@ -348,7 +363,8 @@ async function settle({ gateway, cloud }: Model): Promise<void> {
     gateway.wire = [];
     for (const bytes of wire) gateway.receipt(cloud.take(bytes));
     const { books, buffer, openWindows } = gateway.pipeline;
-    if (books.held === 0 && openWindows === 0 && buffer.windows.backlogState().windows === 0) return;
+    const told = buffer.losses.untold(1).length === 0;
+    if (told && books.held === 0 && openWindows === 0 && buffer.windows.backlogState().windows === 0) return;
   }
   throw new Error(`not settled: ${JSON.stringify(gateway.pipeline.buffer.windows.backlogState())}`);
 }
@@ -379,6 +395,7 @@ t.test('the cloud ends with what a batch computation says, and the books balance
         assert.equal(books.in, model.messages);
         assert.equal(books.counted, model.truth.size);
         assert.equal(imbalance(books), 0);
+        checkLosses(model);
         assert.deepEqual(sorted(model.cloud.totals()), sorted(batchComputation(model.truth)));
       } finally {
         gateway.pipeline.buffer.close();
@@ -390,6 +407,16 @@ t.test('the cloud ends with what a batch computation says, and the books balance
   t.comment(`${RUNS} runs, seed ${seed} (EDGETALLY_MODEL_RUNS, EDGETALLY_MODEL_SEED)`);
   await fc.assert(property, { numRuns: RUNS, seed });
 });
+
+/** What the cloud was told of losses is what the books say, whatever was lost, doubled or forgotten on the way. */
+function checkLosses({ cloud, gateway }: Model): void {
+  const { rejected, values, coarsened, duplicate } = gateway.pipeline.books;
+  assert.deepEqual(cloud.lost('rejected'), rejected);
+  assert.deepEqual(cloud.lost('values'), values);
+  assert.deepEqual(cloud.lost('coarsened'), coarsened);
+  assert.equal(cloud.lost('duplicate').repeated ?? 0, duplicate);
+  assert.equal(sumReasons(cloud.lost('released')), sumReasons(cloud.lost('held')));
+}
 
 function sorted(map: Map<string, unknown>): [string, unknown][] {
   return [...map].sort(([a], [b]) => (a < b ? -1 : 1));

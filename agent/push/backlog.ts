@@ -1,6 +1,7 @@
 /** The buffer, as the push stage sees it. */
 import type { LedgerEntry } from '../../shared/batch.js';
 import type { BacklogWindow, RefusedWindow, WindowId, WindowRef } from '../stored-window.js';
+import type { LossSource } from './loss-courier.js';
 
 export interface Backlog {
   /** Closed windows without a receipt, oldest first, behind `after`. */
@@ -19,6 +20,7 @@ export interface Backlog {
   refused(): readonly RefusedWindow[];
   /** Remembers, beyond a restart, that this window could not be delivered. */
   refuse(ref: WindowRef, reason: string, detail: string): void;
+  readonly losses: LossSource;
 }
 
 export function keyOf({ device, startMs, lengthMs, part }: WindowId): string {

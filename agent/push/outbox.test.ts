@@ -1,4 +1,6 @@
 import t from 'tap';
+import type { LossRecord } from '../../shared/loss.js';
+import type { UntoldLoss } from '../block.js';
 import type { BacklogWindow, RefusedWindow, WindowId, WindowRef } from '../stored-window.js';
 import type { Backlog } from './backlog.js';
 import { Credit } from './credit.js';
@@ -12,6 +14,14 @@ const BYTES = 92;
 class FakeBacklog implements Backlog {
   readonly windows = new Map<number, { revision: number; receipted: number }>();
   readonly refusals = new Map<number, RefusedWindow>();
+  /** Counts, and of them those that the cloud has. */
+  readonly lost = { count: 0, receipted: 0 };
+  readonly losses = {
+    untold: () => (this.lost.count > this.lost.receipted ? [{ key: 'k', record: lossOf(this.lost.count) }] : []),
+    receipted: (told: readonly UntoldLoss[]) => {
+      this.lost.receipted = Math.max(this.lost.receipted, ...told.map(({ record }) => record.count));
+    },
+  };
 
   put(startMs: number, revision = 1): WindowId {
     this.windows.set(startMs, { revision, receipted: this.windows.get(startMs)?.receipted ?? 0 });
@@ -63,6 +73,10 @@ class FakeBacklog implements Backlog {
   }
 }
 
+function lossOf(count: number): LossRecord {
+  return { dayMs: 0, kind: 'rejected', reason: 'not-json', group: undefined, device: undefined, count };
+}
+
 function idOf(startMs: number): WindowId {
   return { device: 1, startMs, lengthMs: 1, part: 0 };
 }
@@ -84,7 +98,8 @@ function setup({ backlog = new FakeBacklog(), sizeOf, credit, warm = true }: Set
     backlog,
     limits: LIMITS,
     credit: granted,
-    encode: ({ windows }) => {
+    encode: ({ windows, losses }) => {
+      if (losses.length > 0) return Uint8Array.of(losses[0]!.count);
       const numbers = windows.map(({ ref }) => ref.startMs);
       const payload = new Uint8Array(sizeOf?.(numbers) ?? numbers.length * BYTES);
       largest.push(payload.length);
@@ -390,4 +405,37 @@ t.test('what could not be marked has not left, and comes first the next time', a
   t.equal(outbox.inFlight, 0);
   backlog.attempted = attempted;
   t.strictSame(starts(outbox.next(0)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+});
+
+t.test('losses travel in batches of their own, one at a time and not often, until they have a receipt', async (t) => {
+  const { backlog, outbox } = setup();
+  const next = (nowMs: number) => {
+    const { sequence = 0, windows, payload } = outbox.next(nowMs) ?? {};
+    return { sequence, windows: windows?.length, told: payload?.[0] };
+  };
+  const began = 1e9;
+  backlog.lost.count = 3;
+  backlog.put(1);
+  const first = next(began);
+  t.match(first, { windows: 0, told: 3 }, 'without a window');
+  const window = next(began);
+  t.match(window, { windows: 1 }, 'and windows do not wait for it');
+  backlog.lost.count = 5;
+  t.equal(next(began + LIMITS.receiptTimeoutMs - 1).windows, undefined, 'no other while it is out');
+  const second = next(began + LIMITS.receiptTimeoutMs);
+  t.match(second, { windows: 0, told: 5 }, 'no receipt in time: all of it again');
+  outbox.receipt([first.sequence], began + LIMITS.receiptTimeoutMs);
+  t.equal(backlog.lost.receipted, 0, 'a late receipt frees nothing; the next one will');
+  outbox.receipt([second.sequence], began + LIMITS.receiptTimeoutMs);
+  t.equal(backlog.lost.receipted, 5);
+  backlog.lost.count = 6;
+  t.equal(next(began + LIMITS.receiptTimeoutMs + 9_999).told, undefined, 'drops are gathered');
+  const third = next(began + LIMITS.receiptTimeoutMs + 10_000);
+  t.match(third, { windows: 0, told: 6 });
+  outbox.linkLost();
+  const fourth = next(began + LIMITS.receiptTimeoutMs + 10_001);
+  t.match(fourth, { windows: 0, told: 6 }, 'the link was lost: again at once');
+  outbox.rejected(fourth.sequence, 'invalid', '', began + LIMITS.receiptTimeoutMs + 10_001);
+  t.not(next(began + LIMITS.receiptTimeoutMs + 600_000).windows, 0, 'refused: kept, and told much later');
+  t.match(next(began + LIMITS.receiptTimeoutMs + 610_001), { windows: 0, told: 6 });
 });

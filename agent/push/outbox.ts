@@ -8,12 +8,14 @@
  * as refused (`refusals.ts`), not dropped, so the rest flows.
  */
 import type { LedgerEntry } from '../../shared/batch.js';
+import type { LossRecord } from '../../shared/loss.js';
 import { REASON } from '../../shared/status.js';
 import type { BacklogWindow, WindowId, WindowRef } from '../stored-window.js';
 import type { Backlog } from './backlog.js';
 import { BatchSize } from './batch-size.js';
 import type { Credit } from './credit.js';
 import { type Cargo, Flights } from './flights.js';
+import { LossCourier } from './loss-courier.js';
 import { type Load, SendQueue } from './queue.js';
 import { Refusals } from './refusals.js';
 
@@ -27,6 +29,7 @@ export interface Unsealed {
   readonly sequence: number;
   readonly windows: readonly BacklogWindow[];
   readonly ledger: readonly LedgerEntry[];
+  readonly losses: readonly LossRecord[];
 }
 
 export interface Outgoing {
@@ -46,9 +49,9 @@ export interface OutboxContext {
 /** Refusals that concern the batch as such, so that cutting it in halves would not help; and how long to wait after it. */
 const WHOLE: Readonly<Record<string, number>> = {
   'newer-version': 600_000,
-  quota: 600_000,
   'not-a-batch': 10_000,
   checksum: 10_000,
+  quota: 600_000, // this gateway has had its share of today
 };
 /** A cloud that takes nothing at all is not asked about each window at full speed. */
 const REFUSED_IN_A_ROW = 100;
@@ -60,6 +63,7 @@ export class Outbox {
   readonly #queue: SendQueue;
   readonly #refusals: Refusals;
   readonly #size: BatchSize;
+  readonly #losses: LossCourier;
   #sequence = 0;
   #heldUntilMs = Number.NEGATIVE_INFINITY;
   #refusedInARow = 0;
@@ -71,6 +75,7 @@ export class Outbox {
     this.#flights = new Flights(limits.maxInFlight, limits.receiptTimeoutMs);
     this.#refusals = new Refusals(backlog);
     this.#size = new BatchSize(limits.maxBatchBytes);
+    this.#losses = new LossCourier(backlog.losses, limits.receiptTimeoutMs);
     this.#queue = new SendQueue(backlog, (ref) => !this.#flights.isTravelling(ref) && !this.#refusals.has(ref));
   }
 
@@ -92,6 +97,8 @@ export class Outbox {
   /** The next batch, or undefined where there is nothing to send or enough in flight. */
   next(nowMs: number): Outgoing | undefined {
     if (nowMs < this.#heldUntilMs) return undefined;
+    const losses = this.#losses.next(this.#sequence + 1, nowMs);
+    if (losses.length > 0) return this.#departWith(losses);
     for (;;) {
       const load = this.#take(nowMs);
       if (load === undefined) return undefined;
@@ -103,7 +110,10 @@ export class Outbox {
   /** The cloud has committed these batches. Returns how many windows that freed. */
   receipt(sequences: readonly number[], nowMs: number): number {
     const refs: WindowRef[] = [];
-    for (const sequence of sequences) refs.push(...(this.#flights.land(sequence, nowMs)?.refs ?? []));
+    for (const sequence of sequences) {
+      if (this.#losses.receipt(sequence, nowMs)) continue;
+      refs.push(...(this.#flights.land(sequence, nowMs)?.refs ?? []));
+    }
     if (refs.length === 0) return 0;
     this.#context.backlog.receipted(refs);
     this.#refusals.forget(refs);
@@ -114,6 +124,7 @@ export class Outbox {
 
   /** The cloud refused a batch. Returns the window at fault where that is known now. */
   rejected(sequence: number, reason: string, detail: string, nowMs: number): WindowRef | undefined {
+    if (this.#losses.refused(sequence, nowMs)) this.counters.rejected++;
     const cargo = this.#flights.land(sequence, nowMs);
     if (cargo === undefined) return undefined;
     this.counters.rejected++;
@@ -147,6 +158,7 @@ export class Outbox {
 
   /** The link is gone: nobody knows what arrived, so everything in flight is sent again, as part of the backlog. */
   linkLost(): void {
+    this.#losses.linkLost();
     for (const { refs } of this.#flights.linkLost()) for (const ref of refs) this.#refusals.tryAgain(ref);
     this.#queue.restart();
   }
@@ -212,7 +224,7 @@ export class Outbox {
     const ledger = this.#context.backlog.ledger(refs);
     let payload: Uint8Array;
     try {
-      payload = this.#context.encode({ sequence: this.#sequence + 1, windows, ledger });
+      payload = this.#context.encode({ sequence: this.#sequence + 1, windows, ledger, losses: [] });
     } catch (error) {
       this.#halve(refs, 'invalid', (error as Error).message, nowMs);
       return undefined;
@@ -236,6 +248,12 @@ export class Outbox {
     const left = new Set(this.#context.backlog.attempted(windows.map(({ ref }) => ref)));
     const isLeft = ({ ref }: BacklogWindow) => left.has(ref);
     return { windows: windows.filter(isLeft), live: windows.slice(0, live).filter(isLeft).length, alone };
+  }
+
+  #departWith(losses: readonly LossRecord[]): Outgoing {
+    const sequence = ++this.#sequence;
+    this.counters.sent++;
+    return { sequence, windows: [], payload: this.#context.encode({ sequence, windows: [], ledger: [], losses }) };
   }
 
   #depart({ windows, live }: Load, payload: Uint8Array, nowMs: number): Outgoing {

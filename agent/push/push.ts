@@ -88,10 +88,10 @@ export class Push {
         receiptTimeoutMs: options.receiptTimeout,
       },
       credit: this.#credit,
-      encode: ({ sequence, windows, ledger }) => {
+      encode: ({ sequence, windows, ledger, losses }) => {
         const summaries = windows.map(({ summary }) => summary);
         const sentMs = Math.max(0, clock.nowMs());
-        return encodeBatch({ epoch, session, sequence, sentMs, windows: summaries, ledger, losses: [] });
+        return encodeBatch({ epoch, session, sequence, sentMs, windows: summaries, ledger, losses });
       },
     });
     this.#answers = new Answers({ epoch, session, outbox: this.#outbox, credit: this.#credit, log });

@@ -54,9 +54,9 @@ class ScriptedPush {
       backlog: backlogOf(buffer, clock),
       limits: { maxInFlight: 10, maxBatchBytes: 2_000, receiptTimeoutMs: RECEIPT_TIMEOUT_MS },
       credit,
-      encode: ({ sequence, windows, ledger }) => {
+      encode: ({ sequence, windows, ledger, losses }) => {
         const summaries = windows.map(({ summary }) => summary);
-        return encodeBatch({ epoch, session, sequence, sentMs: clock.nowMs(), windows: summaries, ledger, losses: [] });
+        return encodeBatch({ epoch, session, sequence, sentMs: clock.nowMs(), windows: summaries, ledger, losses });
       },
     });
   }
