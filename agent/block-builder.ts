@@ -56,6 +56,9 @@ export class BlockBuilder {
   readonly #futureMs: number;
   readonly #shapes = new Map<string, Shape>();
   readonly #shapesOf = new WeakMap<readonly string[], Shape>();
+  /** Of the last reading: the next one mostly has the same. */
+  #lastMetrics: readonly string[] | undefined;
+  #lastShape: Shape | undefined;
   #readings: BlockReading[] = [];
   #held: BlockReading[] = [];
   #undated: BlockReading[] = [];
@@ -79,6 +82,11 @@ export class BlockBuilder {
   /** What waits takes about so much memory. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** So many messages wait. */
+  get messages(): number {
+    return this.#waiting.length;
   }
 
   /** A message, decoded; `done` is told once it is on disk. */
@@ -152,13 +160,15 @@ export class BlockBuilder {
 
   /** Readings of one route with the same metrics share one array of names, so that is looked up first. */
   #shapeOf(reading: Reading): Shape | undefined {
-    const known = this.#shapesOf.get(reading.metrics);
+    const known = reading.metrics === this.#lastMetrics ? this.#lastShape : this.#shapesOf.get(reading.metrics);
     if (
       known?.windowMs === reading.windowMs &&
       known.lane === reading.lane &&
       known.undated === (reading.undated ?? false) &&
       known.latenessMs === reading.latenessMs
     ) {
+      this.#lastMetrics = reading.metrics;
+      this.#lastShape = known;
       return known;
     }
     const { windowMs, latenessMs, lane, undated = false, metrics } = reading;

@@ -129,7 +129,8 @@ export class Pipeline {
   /** Takes a message; `done` is called after the commit that holds it. */
   readonly accept: Accept = (message, done, urgent = false) => {
     this.#add(message, this.#context.decode(message), done);
-    if (this.#builder.bytes >= this.#maxBlockBytes) this.commit();
+    const isFull = this.#builder.bytes >= this.#maxBlockBytes;
+    if (isFull || this.#timing.isEnough(this.#builder.messages)) this.commit();
     else this.#timing.soon(urgent);
   };
 
@@ -175,6 +176,7 @@ export class Pipeline {
         ...(undated.length === 0 ? {} : { undated: { bootId: this.time.bootId, readings: undated } }),
         ...(progress === undefined ? {} : { progress }),
       });
+      this.#timing.done();
       this.#enter(block, this.#aggregator.apply(block, sequence, this.time.now()));
     } catch (error) {
       this.refused += block.tally.in;

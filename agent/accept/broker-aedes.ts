@@ -48,6 +48,22 @@ export function detachSubscribers(client: Client): void {
   }
 }
 
+type Publish = (packet: { readonly retain?: boolean }, client: Client | null, done: () => void) => void;
+
+/**
+ * aedes takes every PUBLISH through its persistence, its matcher and its emitter, also where nobody has subscribed; that is
+ * more work than all that it does before. Our broker keeps no sessions, so a live message that nobody hears now is done.
+ */
+export function skipUnheard(broker: Aedes, isHeard: () => boolean): void {
+  const own = broker as unknown as { publish: Publish };
+  const publish = own.publish.bind(broker);
+  own.publish = (packet, client, done) => {
+    if (client === null || typeof client === 'function' || packet.retain === true || isHeard())
+      publish(packet, client, done);
+    else done();
+  };
+}
+
 interface Incoming {
   incomingStorePacket(client: Client, packet: PublishPacket): Promise<void>;
 }

@@ -41,6 +41,8 @@ export class BrokerClients {
   readonly #warn: ReturnType<typeof seldom>;
   readonly #connections = new WeakMap<Duplex, Connection>();
   readonly #open = new Set<Connection>();
+  /** Those that have subscribed to something. */
+  readonly #listening = new Set<Connection>();
   readonly #retained: RetainedBytes;
   #closing = false;
 
@@ -57,6 +59,11 @@ export class BrokerClients {
 
   get connected(): number {
     return this.#open.size;
+  }
+
+  /** Whether there may be anybody to relay to. */
+  get isHeard(): boolean {
+    return this.#listening.size > 0;
   }
 
   /** Takes nothing more in; what was read and held back goes on. */
@@ -86,6 +93,7 @@ export class BrokerClients {
     this.#open.add(connection);
     socket.once('close', () => {
       this.#open.delete(connection);
+      this.#listening.delete(connection);
       this.waiting.forget(connection);
       pace?.end();
     });
@@ -141,7 +149,7 @@ export class BrokerClients {
   readonly authorizePublish: Hook<'authorizePublish'> = (client, packet, callback) => {
     if (this.#closing) return; // neither stored nor acknowledged: it is sent again
     const connection = client === null ? undefined : this.#connections.get(client.conn);
-    if (client === null || connection?.rights === undefined || !mayPublish(connection.rights, packet.topic)) {
+    if (client === null || connection === undefined || !isAllowed(connection, packet.topic)) {
       this.counters.denied++;
       const who = { client: client?.id, user: connection?.rights?.name, topic: packet.topic };
       this.#warn(`denied:${client?.id}`, who, 'disconnected: it may not publish to this topic');
@@ -175,8 +183,10 @@ export class BrokerClients {
   }
 
   readonly authorizeSubscribe: Hook<'authorizeSubscribe'> = (client, subscription, callback) => {
-    const rights = this.#connections.get(client.conn)?.rights;
+    const connection = this.#connections.get(client.conn);
+    const rights = connection?.rights;
     if (this.#options.relay && rights !== undefined && maySubscribe(rights, subscription.topic)) {
+      this.#listening.add(connection!);
       callback(null, subscription);
       return;
     }
@@ -203,4 +213,12 @@ export class BrokerClients {
     const details = { source: this.#options.name, client: client.id, address, error: error.message };
     this.#context.log.debug(details, 'client failed');
   };
+}
+
+/** A sensor publishes to one topic, mostly: that it may is looked up once. */
+function isAllowed(connection: Connection, topic: string): boolean {
+  if (connection.allowedTopic === topic) return true;
+  if (connection.rights === undefined || !mayPublish(connection.rights, topic)) return false;
+  connection.allowedTopic = topic;
+  return true;
 }

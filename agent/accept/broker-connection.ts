@@ -21,6 +21,8 @@ export interface Connection {
   readonly certified: Rights | undefined;
   /** Set once it is let in. */
   rights?: Rights;
+  /** The last topic that it was allowed to publish to. */
+  allowedTopic?: string;
   readonly pace: Pace | undefined;
   /** What was read and is not yet on disk. */
   waitingBytes: number;

@@ -9,7 +9,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { Aedes } from 'aedes';
 import type { Source, SourceState } from '../reading.js';
 import { Access } from './broker-access.js';
-import { detachSubscribers, forgetPayloads } from './broker-aedes.js';
+import { detachSubscribers, forgetPayloads, skipUnheard } from './broker-aedes.js';
 import { BrokerClients } from './broker-clients.js';
 import { type Listener, openListener } from './broker-listener.js';
 import type { SourceContext } from './source-context.js';
@@ -75,6 +75,7 @@ export class BrokerSource implements Source {
       ...{ preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward },
     });
     forgetPayloads(broker);
+    skipUnheard(broker, () => clients.isHeard);
     broker.on('client', detachSubscribers);
     broker.on('clientError', clients.failed);
     broker.on('connectionError', clients.failed);

@@ -14,7 +14,8 @@ export interface DictionaryLimits {
 
 export class Dictionary {
   readonly #devices: DeviceName[] = [];
-  readonly #deviceIds = new Map<string, number>();
+  /** By group, then by device: no text is put together to look one up. */
+  readonly #deviceIds = new Map<string, Map<string, number>>();
   readonly #metrics: string[] = [];
   readonly #metricIds = new Map<string, number>();
   readonly #unsaved: (() => void)[] = [];
@@ -40,9 +41,9 @@ export class Dictionary {
 
   /** Undefined where it is new and there are as many as there may be. */
   device(group: string, device: string): number | undefined {
-    const known = this.#deviceIds.get(deviceKey(group, device));
+    const known = this.#deviceIds.get(group)?.get(device);
     if (known !== undefined) return known;
-    if (this.#deviceIds.size >= this.#limits.maxDevices) return undefined;
+    if (this.#devices.length > this.#limits.maxDevices) return undefined; // ids begin with 1
     const id = Math.max(1, this.#devices.length);
     this.#addDevice(id, { group, device });
     this.#unsaved.push(() => this.#saveDevice.run(id, group, device));
@@ -50,7 +51,7 @@ export class Dictionary {
   }
 
   hasDevice(group: string, device: string): boolean {
-    return this.#deviceIds.has(deviceKey(group, device));
+    return this.#deviceIds.get(group)?.has(device) ?? false;
   }
 
   /** Undefined where it is new and there are as many as there may be. */
@@ -87,16 +88,13 @@ export class Dictionary {
 
   #addDevice(id: number, name: DeviceName): void {
     this.#devices[id] = name;
-    this.#deviceIds.set(deviceKey(name.group, name.device), id);
+    const ofGroup = this.#deviceIds.get(name.group);
+    if (ofGroup === undefined) this.#deviceIds.set(name.group, new Map([[name.device, id]]));
+    else ofGroup.set(name.device, id);
   }
 
   #addMetric(id: number, name: string): void {
     this.#metrics[id] = name;
     this.#metricIds.set(name, id);
   }
-}
-
-/** Names hold no control characters, so this is one to one. */
-function deviceKey(group: string, device: string): string {
-  return `${group}\u0000${device}`;
 }

@@ -7,8 +7,8 @@ export const bufferSchema = z.strictObject({
   commitInterval: duration
     .default(100)
     .describe(
-      'At most one commit (one fsync) in this time: readings that come within it are committed and acknowledged ' +
-        'together. It is also the loss window of QoS 0 readings at a power cut.',
+      'At most one commit (one fsync) in this time (more where a thousand readings wait and the disk is quick): readings ' +
+        'that come within it are committed and acknowledged together. It is also the loss window of QoS 0 readings at a power cut.',
     ),
   durability: z
     .enum(['each-commit', 'relaxed'])
