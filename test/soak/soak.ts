@@ -103,7 +103,7 @@ async function within<T>(ms: number, promise: Promise<T>, otherwise: string): Pr
 }
 
 /** Until everything that came is committed in the cloud; where some never came, until nothing has changed for a while. */
-async function settled(stage: Stage, gateway: Gateway, { distinct, transmitted }: Published): Promise<AgentStatus> {
+async function settled(stage: Stage, gateway: Gateway, { distinct }: Published): Promise<AgentStatus> {
   const endMs = Date.now() + SETTLE_MS;
   let calm = { books: '', sinceMs: 0 };
   for (;;) {
@@ -111,8 +111,7 @@ async function settled(stage: Stage, gateway: Gateway, { distinct, transmitted }
     const books = JSON.stringify(status?.books);
     if (books !== calm.books) calm = { books, sinceMs: Date.now() };
     if (status?.backlog.windows === 0 && status.openWindows === 0) {
-      const { counted, held } = status.books;
-      if (counted >= (distinct.counted ?? 0) && held <= (transmitted.held ?? 0)) return status;
+      if (status.books.counted >= (distinct.counted ?? 0)) return status;
       if (Date.now() - calm.sinceMs > CALM_MS) return status;
     }
     if (Date.now() > endMs) {
