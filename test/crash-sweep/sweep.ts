@@ -1,9 +1,8 @@
 /** Tries a program at all its points, or at every so many, and tells of each kind of fault what became of it. */
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ROOT } from '../needs.js';
+import { buildSync } from 'esbuild';
 import { type Call, KINDS, type Kind, type Run, record, run } from './faults.js';
 
 export interface Day {
@@ -31,7 +30,6 @@ export interface Row {
   readonly wrong: string[];
 }
 
-const ESBUILD = join(ROOT, 'node_modules/.bin/esbuild');
 const JOBS = 2;
 const END = { killed: 0, stopped: 0, wentOn: 0, points: 0 };
 
@@ -57,18 +55,20 @@ export async function sweep(unbundled: Day, every: number): Promise<Row[]> {
   }
 }
 
-/**
- * All of a program in one file: most of what a point takes is Node loading hundreds of them. Where no bundler is installed, the
- * program as it is.
- */
+/** All of a program in one file: most of what a point takes is Node loading hundreds of them. */
 function bundled(program: string): string {
-  if (!existsSync(ESBUILD)) return program;
-  const bundle = program.replace(/\.js$/, '.bundle.mjs');
-  const options = ['--bundle', '--platform=node', '--format=esm', '--external:better-sqlite3', '--log-level=error'];
-  // what was CommonJS asks for Node's own modules by `require`
-  const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
-  execFileSync(ESBUILD, [program, ...options, `--banner:js=${banner}`, `--outfile=${bundle}`]);
-  return bundle;
+  const outfile = program.replace(/\.js$/, '.bundle.mjs');
+  buildSync({
+    entryPoints: [program],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    external: ['better-sqlite3'],
+    // what was CommonJS asks for Node's own modules by `require`
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  });
+  return outfile;
 }
 
 function fresh(root: string, name: string): string {
