@@ -84,17 +84,19 @@ function checkTimes(t: Test, found: readonly Row[], sent: Sent, offMs = 0): void
   t.strictSame(wrong, []);
 }
 
-/** A length whose window of this moment goes on for some minutes. */
-function longWindow(): string {
-  const left = (lengthMs: number) => lengthMs - (Date.now() % lengthMs);
-  return left(3_600_000) > 300_000 ? '1h' : '59m';
+const HOUR = 3_600_000;
+
+/** Now, or a little later where the hour is nearly over: its window goes on for some minutes. */
+function ownTime(): number {
+  const left = HOUR - (Date.now() % HOUR);
+  return left > 240_000 ? Date.now() : Date.now() + left;
 }
 
 async function make(t: Test): Promise<{ rig: Rig; clock: WrongClock }> {
   const clock = new WrongClock(t.testdir());
   const routes = [
     { topic: 'raw/{device}', window: '1s', lateness: '0s' },
-    { topic: 'own/{device}', window: longWindow(), lateness: '1s', time: { from: 'ts', unit: 'ms' }, metrics: ['x'] },
+    { topic: 'own/{device}', window: '1h', lateness: '1s', time: { from: 'ts', unit: 'ms' }, metrics: ['x'] },
   ];
   const rig = await Rig.make(t, { routes, agent: { clock: { settle: '1s' } }, agentEnv: clock.env });
   return { rig, clock };
@@ -108,7 +110,7 @@ t.test('started in 1970, killed, killed again, and set right', { timeout: 120_00
   const sent: Sent = new Map();
   await publish(await rig.sensor('a'), sent, 20);
   const sensor = await rig.sensor('b');
-  await sensor.publishAsync('own/o', JSON.stringify({ ts: Date.now(), x: 7 }), { qos: 1 });
+  await sensor.publishAsync('own/o', JSON.stringify({ ts: ownTime(), x: 7 }), { qos: 1 });
   const early = await until(rig, ({ push }) => push?.link.problem !== undefined);
   t.match(early, { clock: { doubt: 'before-release' }, held: { undated: 20, future: 0 } });
   t.equal(early.books.counted, 1, 'a reading with a time of its own counts at once');
@@ -137,12 +139,13 @@ t.test('a day ahead, and back', { timeout: 120_000 }, async (t) => {
   clock.set(0);
   await rig.start();
   const sensor = await rig.sensor();
-  const own = async () => {
+  const timeMs = ownTime();
+  const own = async (ts: number) => {
     for (let device = 0; device < 5; device++) {
-      await sensor.publishAsync(`own/o${device}`, JSON.stringify({ ts: Date.now(), x: 1 }), { qos: 1 });
+      await sensor.publishAsync(`own/o${device}`, JSON.stringify({ ts, x: 1 }), { qos: 1 });
     }
   };
-  await own();
+  await own(timeMs);
   const sent: Sent = new Map();
   await publish(sensor, sent, 5);
   await until(rig, ({ openWindows, backlog }) => openWindows === 5 && backlog.windows === 0);
@@ -151,8 +154,9 @@ t.test('a day ahead, and back', { timeout: 120_000 }, async (t) => {
   clock.set(DAY);
   await until(rig, ({ clock }) => clock?.doubt === 'just-set');
   await publish(sensor, sent, 5); // nobody knows which clock was right
-  await until(rig, ({ clock }) => clock?.doubt === null);
-  await own();
+  await until(rig, ({ clock, books }) => clock?.doubt === null && books.held === 0);
+  await until(rig, ({ openWindows }) => openWindows === 5); // those of before the jump, still
+  await own(timeMs + 1);
   await until(rig, ({ books, backlog, openWindows }) => books.held === 0 && backlog.windows > 0 && openWindows === 5);
   t.pass('windows that are not over stay open, those that are close');
 
