@@ -134,3 +134,53 @@ t.test('a disk that somebody else filled: the ballast goes, and comes back', asy
   rmSync(path, { force: true });
   t.notOk(existsSync(`${path}.new`));
 });
+
+t.test('a link that brings no receipts: what left is bounded, and the rest is merged', async (t) => {
+  const now = { ms: 0 };
+  const maxBytes = 2_000_000;
+  const pipeline = open(t, maxBytes, now);
+  const { buffer } = pipeline;
+  const page = () => buffer.windows.backlog(Number.MAX_SAFE_INTEGER, START, 200);
+  let most = 0;
+  let outstanding = 0;
+  for (let hour = 0; hour < 6 * 24; hour++) {
+    const minutes = Array.from({ length: 60 }, (_, i) => (hour * 60 + i) * MINUTE);
+    now.ms = (hour + 1) * 60 * MINUTE;
+    await accept(
+      pipeline,
+      ['a', 'b', 'c'].flatMap((device) => minutes.map((at): [string, number, number] => [device, at, at % 7])),
+    );
+    await pipeline.save('all');
+    // all that may leave leaves, the newest windows too
+    for (const { ref } of buffer.windows.backlog(
+      Number.MAX_SAFE_INTEGER,
+      { ...START, startMs: now.ms - 3_600_001 },
+      200,
+    )) {
+      if (buffer.windows.unsent(Number.MAX_SAFE_INTEGER, ref) !== undefined) buffer.attempted([ref]);
+    }
+    await pipeline.makeRoom();
+    outstanding = Math.max(outstanding, buffer.windows.outstanding.bytes);
+    most = Math.max(most, buffer.disk.use().bytes);
+  }
+  t.equal(pipeline.refused, 0, 'nothing was turned away');
+  t.ok(most <= maxBytes, `${most} bytes at most, the cap is ${maxBytes}`);
+  const share = buffer.disk.shares.pages / 8;
+  t.ok(
+    outstanding > 0.9 * share && outstanding < share + 1000,
+    `${outstanding} bytes outstanding, a share is ${share}`,
+  );
+  t.ok((pipeline.books.coarsened['15m'] ?? 0) > 1000, JSON.stringify(pipeline.books.coarsened));
+  t.equal(
+    page().every(({ ref }) => buffer.attempted([ref]).length === 1),
+    true,
+    'what left goes again',
+  );
+  let readings = 0;
+  for (let refs = page(); refs.length > 0; refs = page()) {
+    readings += refs.reduce((sum, { summary }) => sum + summary.readings, 0);
+    buffer.attempted(refs.map(({ ref }) => ref));
+    buffer.receipted(refs.map(({ ref }) => ref));
+  }
+  t.equal(readings, pipeline.books.counted, 'with receipts the rest follows');
+});

@@ -88,7 +88,7 @@ export class EdgeBuffer {
       this.losses = new Losses(db, this.dictionary);
       this.undated = new Undated(db);
       this.held = new Held(db);
-      this.windows = new Windows(db, this.dictionary);
+      this.windows = new Windows(db, this.dictionary, this.disk.shares.pages);
       this.times = new StoredTimes(db, this.windows);
       const journal = this.#statements.journalState.get() as { last: number; bytes: number };
       this.journalBytes = journal.bytes;

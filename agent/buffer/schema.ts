@@ -46,6 +46,7 @@ const SCHEMA = `
   CREATE INDEX backlog ON windows (start_ms, device, length_ms, part, closes_ms, bytes)
     WHERE revision > receipted;
   CREATE INDEX receipted ON windows (closes_ms) WHERE revision <= receipted;
+  CREATE INDEX outstanding ON windows (start_ms, device, length_ms, part, bytes) WHERE attempted > receipted;
   CREATE TABLE window_lengths (length_ms INTEGER PRIMARY KEY) WITHOUT ROWID;
   CREATE TABLE ledger (device INTEGER NOT NULL, day_ms INTEGER NOT NULL, readings INTEGER NOT NULL,
     PRIMARY KEY (device, day_ms)) WITHOUT ROWID;

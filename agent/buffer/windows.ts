@@ -11,6 +11,7 @@ import { decodeMetrics, encodeMetrics } from '../../shared/summary-codec.js';
 import { type WindowKey, windowStartMs } from '../../shared/window.js';
 import type { BacklogState, BacklogWindow, StoredWindow, WindowId, WindowRef, WindowSave } from '../stored-window.js';
 import type { Dictionary } from './dictionary.js';
+import { Outstanding } from './outstanding.js';
 import { Refused } from './refused.js';
 import type { Db } from './schema.js';
 
@@ -35,15 +36,17 @@ const COLUMNS = 'device, start_ms, length_ms, part, revision, folded, readings, 
 
 export class Windows {
   readonly refused: Refused;
+  readonly outstanding: Outstanding;
   readonly #dictionary: Dictionary;
   readonly #statements;
   /** Every length that a row has or might have had. */
   readonly #lengths: Set<number>;
 
-  constructor(db: Db, dictionary: Dictionary) {
+  constructor(db: Db, dictionary: Dictionary, pagesBytes: number) {
     this.#dictionary = dictionary;
     this.#statements = prepareStatements(db);
     this.refused = new Refused(db);
+    this.outstanding = new Outstanding(db, pagesBytes);
     this.#lengths = new Set(db.prepare('SELECT length_ms FROM window_lengths').pluck().all() as number[]);
   }
 
@@ -91,7 +94,8 @@ export class Windows {
 
   /** Windows without a receipt that may be sent, oldest first, behind `after`. */
   backlog(steadyMs: number, after: WindowId, limit: number): BacklogWindow[] {
-    const rows = this.#statements.backlog.all(
+    const { backlog, leftBefore } = this.#statements;
+    const rows = (this.outstanding.isFull ? leftBefore : backlog).all(
       steadyMs,
       after.startMs,
       after.device,
@@ -104,16 +108,21 @@ export class Windows {
 
   /** One window as it may be sent now; undefined where it has its receipt or is not closed. */
   unsent(steadyMs: number, id: WindowId): BacklogWindow | undefined {
-    const row = this.#statements.unsent.get(id.device, id.startMs, id.lengthMs, id.part, steadyMs) as Row | undefined;
+    const { device, startMs, lengthMs, part } = id;
+    const leastAttempted = this.outstanding.isFull ? 1 : 0;
+    const row = this.#statements.unsent.get(device, startMs, lengthMs, part, steadyMs, leastAttempted) as
+      | Row
+      | undefined;
     return row === undefined ? undefined : this.#backlogWindow(row);
   }
 
   /** These revisions are about to leave; returns those that are still the newest. Inside a transaction. */
   attempted(refs: readonly WindowRef[]): WindowRef[] {
-    return refs.filter(
-      ({ device, startMs, lengthMs, part, revision }) =>
-        this.#statements.attempted.run(device, startMs, lengthMs, part, revision).changes === 1,
-    );
+    return refs.filter(({ device, startMs, lengthMs, part, revision }) => {
+      const bytes = this.#statements.attempted.get(device, startMs, lengthMs, part, revision) as number | undefined;
+      if (bytes !== undefined) this.outstanding.left(bytes);
+      return bytes !== undefined;
+    });
   }
 
   /** On the steady clock; 0 where there are none. */
@@ -131,6 +140,7 @@ export class Windows {
       this.#statements.receipted.run(ref.revision, ref.device, ref.startMs, ref.lengthMs, ref.part, ref.revision);
     }
     this.refused.forget(refs);
+    this.outstanding.receipted();
   }
 
   /**
@@ -228,7 +238,13 @@ function prepareStatements(db: Db) {
       `SELECT ${COLUMNS} FROM windows INDEXED BY backlog WHERE revision > receipted AND closes_ms <= ?
          AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
     ),
-    unsent: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE ${key} AND revision > receipted AND closes_ms <= ?`),
+    leftBefore: db.prepare(
+      `SELECT ${COLUMNS} FROM windows INDEXED BY outstanding WHERE attempted > receipted AND closes_ms <= ?
+         AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
+    ),
+    unsent: db.prepare(
+      `SELECT ${COLUMNS} FROM windows WHERE ${key} AND revision > receipted AND closes_ms <= ? AND attempted >= ?`,
+    ),
     backlogState: db.prepare(
       `SELECT count(*) AS windows, coalesce(sum(bytes), 0) AS bytes, min(start_ms) AS oldestMs
          FROM windows INDEXED BY backlog WHERE revision > receipted`,
@@ -240,7 +256,9 @@ function prepareStatements(db: Db) {
            (SELECT coalesce(max(closes_ms), 0) FROM windows INDEXED BY backlog WHERE revision > receipted))`,
       )
       .pluck(),
-    attempted: db.prepare(`UPDATE windows SET attempted = revision WHERE ${key} AND revision = ?`),
+    attempted: db
+      .prepare(`UPDATE windows SET attempted = revision WHERE ${key} AND revision = ? RETURNING bytes`)
+      .pluck(),
     receipted: db.prepare(`UPDATE windows SET receipted = ? WHERE ${key} AND receipted < ?`),
     purgeable: db.prepare(
       `SELECT device, start_ms, length_ms, part FROM windows INDEXED BY receipted
