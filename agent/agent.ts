@@ -101,7 +101,7 @@ export class Agent {
       disk: {
         bytes: buffer.disk.use().bytes,
         maxBytes: this.#config.buffer.maxBytes,
-        journalBytes: buffer.journalBytes,
+        journalBytes: buffer.journal.bytes,
       },
       push: this.#push?.state ?? null,
       sources: this.#sources.map((source) => source.describe()),

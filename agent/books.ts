@@ -3,7 +3,8 @@
  * in = counted + duplicate + rejected + held. Books are a pure sum over blocks, so they survive a crash exactly.
  */
 import { z } from 'zod';
-import type { Tally } from './block.js';
+import { utcDayMs } from '../shared/window.js';
+import type { Loss, Tally } from './block.js';
 
 const reasonsSchema = z.record(z.string(), z.number().int().nonnegative());
 
@@ -27,6 +28,13 @@ export type Books = z.infer<typeof booksSchema>;
 
 export function emptyBooks(): Books {
   return { in: 0, counted: 0, duplicate: 0, held: 0, estimated: 0, rejected: {}, values: {}, coarsened: {} };
+}
+
+/** What one block lost, as the cloud is told. */
+export function lossesOf(tally: Tally, { duplicate }: { duplicate: number }): readonly Loss[] {
+  if (duplicate === 0) return tally.losses;
+  const dayMs = utcDayMs(tally.atMs);
+  return [...tally.losses, { dayMs, kind: 'duplicate', reason: 'repeated', device: 0, count: duplicate }];
 }
 
 /** Adds what one block brought, in place. */

@@ -6,11 +6,11 @@
  * moment exactly the saved ones plus the journal, and recovery is nothing but reading the journal again.
  */
 import type { Logger } from 'pino';
-import { utcDayMs } from '../shared/window.js';
+import { EdgetallyError } from '../shared/errors.js';
 import { Aggregator, type Applied, type UnsavedState } from './aggregate/aggregator.js';
 import type { Block } from './block.js';
 import { BlockBuilder } from './block-builder.js';
-import { type Books, enter } from './books.js';
+import { type Books, enter, lossesOf } from './books.js';
 import { EdgeBuffer } from './buffer/buffer.js';
 import type { Interval } from './buffer/coarsen.js';
 import type { ImportProgress } from './buffer/imports.js';
@@ -61,6 +61,8 @@ export class Pipeline {
   #timer: NodeJS.Timeout | undefined;
   #saving: Promise<void> | undefined;
   #housekeptMs = Number.NEGATIVE_INFINITY;
+  /** The journal of the earlier session is in rows, so this one may take readings in. */
+  #begun = false;
 
   constructor(context: PipelineContext) {
     this.#context = context;
@@ -166,6 +168,7 @@ export class Pipeline {
     const progress = this.#progress;
     this.#progress = undefined;
     try {
+      if (!this.#begun) throw new EdgetallyError('database-failed', 'intake waits: the journal could not be saved');
       this.#saver.relieve();
       const sequence = this.buffer.commit({
         block,
@@ -192,21 +195,33 @@ export class Pipeline {
   #recover(): void {
     const now = this.time.now();
     let blocks = 0;
-    for (const { sequence, block } of this.buffer.journal()) {
+    for (const { sequence, block } of this.buffer.journal.blocks()) {
       const applied = this.#aggregator.apply(block, sequence, now);
       if (sequence > this.buffer.savedBooks.sequence) this.#enter(block, applied);
       blocks++;
     }
     this.#context.log.info({ blocks, windows: this.#aggregator.open, epoch: this.buffer.epoch }, 'recovered');
+    if (this.#context.readOnly !== true) this.#begin();
+  }
+
+  /**
+   * What the earlier session left in the journal becomes rows of that session, and they are frozen: what comes now goes to
+   * parts of this one. Where the disk has no room for that, intake waits, and the next tick tries again.
+   */
+  #begin(): void {
+    try {
+      this.#saver.freeze(this.time.now().steadyMs);
+      this.buffer.begin(this.books);
+      this.#begun = true;
+    } catch (error) {
+      this.#context.log.error({ error: (error as Error).message }, 'the journal could not be saved: intake waits');
+    }
   }
 
   /** Into the books, and into what the cloud is to be told. */
   #enter({ tally }: Block, applied: Applied): void {
     enter(this.books, tally, applied);
-    for (const loss of tally.losses) this.buffer.losses.enter(loss);
-    if (applied.duplicate === 0) return;
-    const dayMs = utcDayMs(tally.atMs);
-    this.buffer.losses.enter({ dayMs, kind: 'duplicate', reason: 'repeated', device: 0, count: applied.duplicate });
+    for (const loss of lossesOf(tally, applied)) this.buffer.losses.enter(loss);
   }
 
   /** A fault of the disk is a passing one: the next tick tries again. */
@@ -221,6 +236,7 @@ export class Pipeline {
   /** What falls due with time: held readings, windows that close, resends, purging. Called some times a second. */
   work(): void {
     const now = this.time.now();
+    if (!this.#begun) this.#begin();
     this.buffer.sync(now.monotonicMs);
     if (this.books.held > 0 && this.#releases.gather(now, this.time.bootId)) this.#timing.soon(false);
     if (this.#saving === undefined) {
@@ -242,7 +258,7 @@ export class Pipeline {
       this.buffer.times.saveNewest(newestMs);
       this.time.marked(newestMs);
     }
-    this.#aggregator.dropClean(this.buffer.oldestBlock);
+    this.#aggregator.dropClean(this.buffer.journal.oldest);
     this.buffer.purge(steadyMs - this.#context.options.retention, earliestMs, (interval) => this.isOpen(interval));
     if (trustedMs !== undefined) this.buffer.forgetLosses(trustedMs - this.#context.options.retention);
   }

@@ -39,7 +39,7 @@ export class Saver {
 
   /** The journal is larger than it may be. */
   get isOvergrown(): boolean {
-    return this.#context.buffer.journalBytes > this.#maxJournalBytes;
+    return this.#context.buffer.journal.bytes > this.#maxJournalBytes;
   }
 
   /** Those whose time has come, or, where there are none, those that keep an overgrown journal from shrinking. */
@@ -50,7 +50,14 @@ export class Saver {
   /** All: then nothing is left in the journal. */
   all(): Promise<void> {
     const { aggregator, buffer } = this.#context;
-    return this.#save(() => aggregator.neededBy(buffer.sequence));
+    return this.#save(() => aggregator.neededBy(buffer.journal.last));
+  }
+
+  /** All, at once and in this turn: what they hold is of a session that is over, so they may be sent from now on. */
+  freeze(steadyMs: number): void {
+    const { aggregator, buffer } = this.#context;
+    while (this.#saveSome(aggregator.neededBy(buffer.journal.last), steadyMs) > 0);
+    aggregator.dropClean(Number.POSITIVE_INFINITY);
   }
 
   /**
@@ -61,9 +68,9 @@ export class Saver {
     const { aggregator, books, buffer, options } = this.#context;
     if (aggregator.bytes <= options.maxMemory) return;
     while (aggregator.bytes > RELIEVED * options.maxMemory) {
-      if (this.#saveSome(aggregator.neededBy(buffer.sequence)) > 0) continue;
+      if (this.#saveSome(aggregator.neededBy(buffer.journal.last)) > 0) continue;
       buffer.save([], books, undefined); // all is in rows, so nothing needs the journal
-      aggregator.dropClean(buffer.oldestBlock);
+      aggregator.dropClean(buffer.journal.oldest);
       return;
     }
   }
@@ -72,8 +79,8 @@ export class Saver {
     const { aggregator, buffer } = this.#context;
     const due = aggregator.due(steadyMs);
     if (due.length > 0 || !this.isOvergrown) return due;
-    const oldest = aggregator.oldestNeeded() ?? buffer.sequence;
-    return aggregator.neededBy(oldest + Math.ceil((buffer.sequence - oldest) / 2));
+    const oldest = aggregator.oldestNeeded() ?? buffer.journal.last;
+    return aggregator.neededBy(oldest + Math.ceil((buffer.journal.last - oldest) / 2));
   }
 
   async #save(select: () => OpenWindow[]): Promise<void> {
@@ -87,12 +94,15 @@ export class Saver {
     }
   }
 
-  /** As many as one transaction may write; returns how many. */
-  #saveSome(windows: readonly OpenWindow[]): number {
+  /** As many as one transaction may write; returns how many. They may be sent from `closesMs` on, if not before. */
+  #saveSome(windows: readonly OpenWindow[], closesMs = Number.POSITIVE_INFINITY): number {
     if (windows.length === 0) return 0;
     const { aggregator, books, buffer } = this.#context;
     const atOnce = windows.slice(0, SAVE_AT_ONCE);
-    const saves = buffer.disk.fill(atOnce, (window) => aggregator.save(window, buffer.sequence));
+    const saves = buffer.disk.fill(atOnce, (window) => {
+      const save = aggregator.save(window, buffer.journal.last);
+      return save.closesMs <= closesMs ? save : { ...save, closesMs };
+    });
     const saved = windows.slice(0, saves.length);
     buffer.save(saves, books, aggregator.oldestNeeded(saved));
     for (const window of saved) aggregator.saved(window);

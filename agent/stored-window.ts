@@ -19,6 +19,19 @@ export interface StoredWindow extends WindowId {
   readonly seen: Uint8Array | undefined;
 }
 
+/** What is stored of the interval that holds an instant: one window in one or several parts. */
+export interface StoredInterval {
+  readonly device: number;
+  readonly startMs: number;
+  readonly lengthMs: number;
+  /** Last block of the journal whose readings are in one of the parts. */
+  readonly folded: number;
+  /** The part that what comes now is added to; where there is none, it goes to a new one. */
+  readonly growing: StoredWindow | undefined;
+  /** Which readings the other parts have counted, of those that remember it. */
+  readonly frozen: readonly { readonly readings: number; readonly seen: Uint8Array }[];
+}
+
 /** A window to be saved. */
 export interface WindowSave extends StoredWindow {
   /** Readings since it was last saved. */

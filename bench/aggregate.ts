@@ -16,8 +16,7 @@ const START = { steadyMs: 0, trustedMs: 0 };
 const NOTHING_SAVED: SavedWindows = {
   find: () => undefined,
   lengthsIn: () => [],
-  newPart: () => 0,
-  nextPart: () => 1,
+  partOf: () => 1,
 };
 
 export const aggregate: Stage = {

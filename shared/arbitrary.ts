@@ -85,7 +85,7 @@ const window: fc.Arbitrary<WindowSummary> = windowPlace.chain(({ startMs, length
       {
         group: fc.oneof(fc.constant(''), name),
         device: name,
-        part: fc.oneof(fc.constant(0), fc.nat(), fc.constant(2 ** 32 - 1)),
+        part: fc.oneof(fc.constant(0), fc.nat(), fc.constant(1), fc.constant(Number.MAX_SAFE_INTEGER)),
         revision: fc.oneof(fc.constantFrom(1, 2 ** 32 - 1), fc.integer({ min: 1, max: 300 })),
         extra: fc.oneof(fc.constant(0), fc.nat()),
         metrics: fc

@@ -11,6 +11,7 @@ export const BATCH_COLUMNS = [
   'text', // groups, devices, metrics
   'deviceGroup',
   'shape', // which metrics come together: their number, then their indexes
+  'partName', // those that are not the batch's session
   'device',
   'windowShape',
   'length',
@@ -34,5 +35,4 @@ export function columnsOf<T>(make: () => T): BatchColumns<T> {
 export const DAY_MS = 86_400_000;
 /** Over any number of windows that can be, sums of such counts are safe integers. */
 export const MAX_READINGS = 1e12;
-/** For parts and revisions. */
-export const MAX_UINT32 = 2 ** 32 - 1;
+export const MAX_REVISION = 2 ** 32 - 1;

@@ -4,7 +4,7 @@
  */
 
 import type { Batch, BatchIdentity, BatchLimits, LedgerEntry } from './batch.js';
-import { BATCH_COLUMNS, type BatchColumns, columnsOf, DAY_MS, MAX_READINGS, MAX_UINT32 } from './batch-columns.js';
+import { BATCH_COLUMNS, type BatchColumns, columnsOf, DAY_MS, MAX_READINGS, MAX_REVISION } from './batch-columns.js';
 import type { BitReader } from './bits.js';
 import { ByteReader } from './bytes.js';
 import { corrupt, DecodeError, invalid } from './decode-error.js';
@@ -26,6 +26,8 @@ interface Tables {
   readonly metrics: readonly string[];
   /** Each a list of indexes into `metrics`. */
   readonly shapes: readonly (readonly number[])[];
+  /** The session of the batch first. */
+  readonly parts: readonly number[];
 }
 
 export function decodeBody(body: Uint8Array, bits: BitReader, identity: BatchIdentity, limits: BatchLimits): Batch {
@@ -36,14 +38,18 @@ export function decodeBody(body: Uint8Array, bits: BitReader, identity: BatchIde
   const devices = counts.varint();
   const metrics = counts.varint();
   const shapes = counts.varint();
+  const parts = counts.varint();
   const windowCount = counts.varint();
   const ledgerCount = counts.varint();
   if (windowCount > limits.maxWindows) tooLarge(windowCount, 'windows', limits.maxWindows);
   if (ledgerCount > limits.maxWindows) tooLarge(ledgerCount, 'ledger entries', limits.maxWindows);
   if (metrics > limits.maxSummaries) tooLarge(metrics, 'metrics', limits.maxSummaries);
   const uses = windowCount + ledgerCount + Math.floor(columns.loss.remaining / LOSS_BYTES);
-  if (groups > devices || devices > uses || shapes > windowCount) invalid('names without a use');
-  const tables = readTables(columns, groups, devices, metrics, shapes);
+  if (groups > devices || devices > uses || shapes > windowCount || parts > windowCount) invalid('names without a use');
+  const tables = {
+    ...readTables(columns, groups, devices, metrics, shapes),
+    parts: readParts(columns.partName, parts, identity.session),
+  };
   const windows = readWindows(columns, bits, windowCount, tables, limits);
   const ledger = readLedger(columns, ledgerCount, tables);
   const losses = readLosses(columns.loss, tables, limits.maxWindows);
@@ -67,7 +73,7 @@ function readTables(
   deviceCount: number,
   metricCount: number,
   shapeCount: number,
-): Tables {
+): Omit<Tables, 'parts'> {
   const groups = readNames(columns, groupCount, true);
   const names = readNames(columns, deviceCount, false);
   const metrics = readNames(columns, metricCount, false);
@@ -95,6 +101,13 @@ function readNames(columns: BatchColumns<ByteReader>, count: number, mayBeEmpty:
     names.push(name);
   }
   return names;
+}
+
+function readParts(column: ByteReader, count: number, session: number): number[] {
+  const parts = [session];
+  for (let i = 0; i < count; i++) parts.push(column.varint());
+  if (new Set(parts).size < parts.length) invalid('a part listed twice');
+  return parts;
 }
 
 function readShape(column: ByteReader, metricCount: number): number[] {
@@ -134,8 +147,8 @@ function readWindows(
     index = columns.start.zigzag() + (lengthMs === previousMs ? index : 0);
     previousMs = lengthMs;
     const startMs = startOf(index, lengthMs);
-    const part = inRange(columns.part.varint(), 0, MAX_UINT32, 'part');
-    const revision = inRange(columns.revision.varint(), 1, MAX_UINT32, 'revision');
+    const part = at(tables.parts, columns.part.varint(), 'part');
+    const revision = inRange(columns.revision.varint(), 1, MAX_REVISION, 'revision');
     const readings = inRange(columns.readings.varint(), 1, MAX_READINGS, 'readings');
     const shape = at(tables.shapes, columns.windowShape.varint(), 'shape');
     summaries += shape.length;

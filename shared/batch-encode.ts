@@ -34,10 +34,10 @@ export interface BatchBody {
 }
 
 /** Both are views that the next batch overwrites. */
-export function encodeBody({ sentMs, windows, ledger, losses }: Batch): BatchBody {
+export function encodeBody({ session, sentMs, windows, ledger, losses }: Batch): BatchBody {
   for (const name of BATCH_COLUMNS) columns[name].clear();
   bits.clear();
-  const names = new Names();
+  const names = new Names(session);
   writeWindows(windows, names);
   writeLedger(ledger, names);
   writeLosses(losses, names);
@@ -47,6 +47,7 @@ export function encodeBody({ sentMs, windows, ledger, losses }: Batch): BatchBod
   counts.varint(names.deviceCount);
   counts.varint(names.metrics.size);
   counts.varint(names.shapes.size);
+  counts.varint(names.parts.size - 1);
   counts.varint(windows.length);
   counts.varint(ledger.length);
   names.writeText();
@@ -74,7 +75,7 @@ function writeWindows(windows: readonly WindowSummary[], names: Names): void {
     columns.start.zigzag(window.lengthMs === lengthMs ? nextIndex - index : nextIndex);
     lengthMs = window.lengthMs;
     index = nextIndex;
-    columns.part.varint(window.part);
+    columns.part.varint(names.part(window.part));
     columns.revision.varint(window.revision);
     columns.readings.varint(window.readings);
     enterWindow(memory, window.startMs, lengthMs, window.readings);
@@ -138,10 +139,16 @@ class Names {
   readonly groups = new Map<string, { readonly id: number; readonly devices: Map<string, number> }>();
   readonly metrics = new Map<string, number>();
   readonly shapes = new Map<string, number>();
+  /** The session of the batch is the first, and goes without saying. */
+  readonly parts: Map<number, number>;
   deviceCount = 0;
   private readonly devices: string[] = [];
   private lastIds: readonly number[] | undefined;
   private lastShape = 0;
+
+  constructor(session: number) {
+    this.parts = new Map([[session, 0]]);
+  }
 
   device(groupName: string, deviceName: string): number {
     let group = this.groups.get(groupName);
@@ -169,6 +176,16 @@ class Names {
       this.metrics.set(name, id);
     }
     return id;
+  }
+
+  part(name: number): number {
+    let part = this.parts.get(name);
+    if (part === undefined) {
+      part = this.parts.size;
+      this.parts.set(name, part);
+      columns.partName.varint(name);
+    }
+    return part;
   }
 
   shape(ids: readonly number[]): number {

@@ -1,11 +1,16 @@
 /** For tests only: a small batch, of which every byte is known. */
 
 import type { Batch } from './batch.js';
+import { nameSession } from './session.js';
 import { type MetricSummary, summarize } from './summary.js';
 import type { WindowSummary } from './window.js';
 
 export const START = 1_790_000_040_000;
-export const identity = { epoch: 'c0ffee00c0ffee00c0ffee00c0ffee00', session: 3, sequence: 70_000 };
+export const identity = {
+  epoch: 'c0ffee00c0ffee00c0ffee00c0ffee00',
+  session: nameSession(3, 0x0ddba11),
+  sequence: 70_000,
+};
 
 /** Of these values, a second apart. */
 export function of(...values: number[]): MetricSummary {
@@ -17,7 +22,7 @@ export const window: WindowSummary = {
   device: 'sensor',
   startMs: START,
   lengthMs: 60_000,
-  part: 0,
+  part: identity.session,
   revision: 2,
   readings: 4,
   metrics: new Map([

@@ -30,7 +30,7 @@ export interface LedgerEntry {
 export interface BatchIdentity {
   /** Of the gateway's database: 32 lower-case hex digits. */
   readonly epoch: string;
-  /** How often that database was opened; from 1 on. */
+  /** The opening of that database: see `nameSession`. */
   readonly session: number;
   /** From 1 on, without a gap within a session. */
   readonly sequence: number;

@@ -9,7 +9,10 @@ export interface WindowKey {
   readonly device: string;
   readonly startMs: number;
   readonly lengthMs: number;
-  /** 0, except where readings came late for a window that was already forgotten: those are a part of their own, and merge. */
+  /**
+   * Who made it: the session, or a name that the session drew later. What comes for the same interval in another session, or
+   * when the window is forgotten, is a part of its own. Parts merge; a part never replaces another.
+   */
   readonly part: number;
 }
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { bufferSchema } from '../agent/buffer/options.js';
 import { systemClocks } from '../agent/clock.js';
 import { ALWAYS } from '../agent/clock-testing.js';
@@ -57,19 +57,26 @@ function fill(path: string): void {
   }
 }
 
-t.test('the disk fills up and is cleared', { timeout: 60_000 }, async (t) => {
+/** A directory of 24 MB; undefined where we may not mount. */
+function smallDisk(t: Test): string | undefined {
   const dir = mkdtempSync(join(tmpdir(), 'edgetally-full-')); // a testdir would be removed before its unmounting
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', dir], { stdio: 'ignore' });
   } catch {
     rmSync(dir, { recursive: true });
     t.pass('cannot mount a tmpfs', { skip: 'needs root' });
-    return;
+    return undefined;
   }
   t.teardown(() => {
     execFileSync('umount', ['-l', dir]);
     rmSync(dir, { recursive: true });
   });
+  return dir;
+}
+
+t.test('the disk fills up and is cleared', { timeout: 60_000 }, async (t) => {
+  const dir = smallDisk(t);
+  if (dir === undefined) return;
   let pipeline = open(dir);
   await pipeline.start([], undefined);
   let acknowledged = 0;
@@ -101,3 +108,32 @@ t.test('the disk fills up and is cleared', { timeout: 60_000 }, async (t) => {
   t.equal(pipeline.books.counted, acknowledged, 'what was acknowledged is there, and nothing else');
   await pipeline.stop();
 });
+
+t.test(
+  'started on a full disk: intake waits until the journal of the last session is in rows',
+  { timeout: 60_000 },
+  async (t) => {
+    const dir = smallDisk(t);
+    if (dir === undefined) return;
+    let pipeline = open(dir);
+    await pipeline.start([], undefined);
+    for (let n = 0; n < 300; n++) t.ok(await accept(pipeline, n * 60)); // a window each
+    await pipeline.stop();
+    const junk = join(dir, 'junk');
+    rmSync(join(dir, 'edgetally.db-ballast'));
+    fill(junk);
+
+    pipeline = open(dir);
+    await pipeline.start([], undefined);
+    t.equal(pipeline.books.counted, 300);
+    t.equal(await accept(pipeline, 1_000_000), false);
+    t.equal([...pipeline.buffer.journal.blocks()].length > 0, true, 'the journal is kept');
+
+    rmSync(junk);
+    const goesOn = Date.now() + 10_000;
+    while (!(await accept(pipeline, 2_000_000)) && Date.now() < goesOn) await sleep(100);
+    t.equal(pipeline.books.counted, 301, 'intake goes on by itself');
+    t.equal([...pipeline.buffer.journal.blocks()].length, 1, 'and the old journal is in rows');
+    await pipeline.stop();
+  },
+);

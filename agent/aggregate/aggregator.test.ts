@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { type Block, type BlockReading, emptyTally, type Shape } from '../block.js';
-import type { StoredWindow } from '../stored-window.js';
+import type { StoredInterval, StoredWindow } from '../stored-window.js';
 import { Aggregator, type SavedWindows } from './aggregator.js';
 
 const MINUTE = 60_000;
 const when = (ms: number) => ({ steadyMs: ms, trustedMs: ms });
+/** The part of the session that runs. */
+const OURS = 7;
 const shape: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [1, 2], lane: '' };
 const other: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [2, 3], lane: '' };
 const humidity: Shape = { windowMs: MINUTE, latenessMs: 5_000, metrics: [1], lane: 'humidity' };
@@ -27,16 +29,27 @@ function storeOf(windows: Map<string, StoredWindow>): SavedWindows {
   const of = (device: number) => [...windows.values()].filter((window) => window.device === device);
   return {
     find: (device, timeUs) =>
-      of(device)
-        .filter(({ startMs, lengthMs }) => startMs * 1000 <= timeUs && timeUs < (startMs + lengthMs) * 1000)
-        .sort((a, b) => b.part - a.part)[0],
+      intervalOf(
+        of(device).filter(({ startMs, lengthMs }) => startMs * 1000 <= timeUs && timeUs < (startMs + lengthMs) * 1000),
+      ),
     lengthsIn: (device, from, to) =>
       of(device)
         .filter(({ startMs, lengthMs }) => startMs < to && startMs + lengthMs > from)
         .map(({ lengthMs }) => lengthMs),
-    newPart: () => 0,
-    nextPart: () => 1,
+    partOf: () => OURS,
   };
+}
+
+function intervalOf(rows: readonly StoredWindow[]): StoredInterval | undefined {
+  const [first] = rows;
+  if (first === undefined) return undefined;
+  const { device, startMs, lengthMs } = first;
+  const growing = rows.find(({ part, seen }) => part === OURS && seen !== undefined);
+  const frozen = rows.flatMap((row) => {
+    const { readings, seen } = row;
+    return row === growing || seen === undefined ? [] : [{ readings, seen }];
+  });
+  return { device, startMs, lengthMs, folded: Math.max(...rows.map(({ folded }) => folded)), growing, frozen };
 }
 
 /** Saves everything; the memory of seen readings is compared by what it knows. */
@@ -210,15 +223,32 @@ t.test('another window length: what was counted stays known, and windows never o
 
 t.test('a window that gave up its memory gets a part of its own for what comes late', async (t) => {
   const store = new Map<string, StoredWindow>();
-  const aggregator = new Aggregator({ ...storeOf(store), nextPart: () => 7 });
-  const sealed = { device: 1, startMs: 0, lengthMs: 60 * MINUTE, part: 0, revision: 1, folded: 1, readings: 9 };
+  const aggregator = new Aggregator(storeOf(store));
+  const sealed = { device: 1, startMs: 0, lengthMs: 60 * MINUTE, part: 3, revision: 1, folded: 1, readings: 9 };
   store.set('1', { ...sealed, metrics: new Map(), seen: undefined });
   aggregator.apply(block(reading(1, 5 * MINUTE, [1, 2]), reading(1, 5 * MINUTE, [1, 2])), 2, when(0));
   const [late] = aggregator.neededBy(2);
-  t.match(aggregator.save(late!, 2), { startMs: 0, lengthMs: 60 * MINUTE, part: 7, readings: 1 });
-  const recovered = new Aggregator({ ...storeOf(store), nextPart: () => 8 });
+  t.match(aggregator.save(late!, 2), { startMs: 0, lengthMs: 60 * MINUTE, part: OURS, readings: 1 });
+  const recovered = new Aggregator(storeOf(store));
   recovered.apply(block(reading(1, 5 * MINUTE, [1, 2])), 1, when(0));
   t.equal(recovered.unsaved, 0, 'a block that the sealed window holds brings nothing when recovery applies it again');
+});
+
+t.test('a window of an earlier session is frozen, and what it counted is known', async (t) => {
+  const store = new Map<string, StoredWindow>();
+  const first = new Aggregator({ ...storeOf(store), partOf: () => 3 });
+  first.apply(block(reading(1, 5, [1, 2]), reading(1, 6, [1, 2], shape, 'id')), 1, when(0));
+  const [window] = first.neededBy(1);
+  store.set('1', first.save(window!, 1));
+  const second = new Aggregator(storeOf(store));
+  const applied = second.apply(
+    block(reading(1, 5, [1, 2]), reading(1, 7, [1, 2], shape, 'id'), reading(1, 8, [3, 4]), reading(1, 8, [3, 4])),
+    2,
+    when(0),
+  );
+  t.strictSame(applied, { counted: 1, duplicate: 3 });
+  const [late] = second.neededBy(2);
+  t.match(second.save(late!, 2), { startMs: 0, part: OURS, revision: 1, readings: 1 });
 });
 
 t.test('what the journal is about stays in memory, so that it is not purged', async (t) => {

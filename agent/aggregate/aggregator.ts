@@ -9,7 +9,7 @@
 import { windowStartMs } from '../../shared/window.js';
 import type { Block, BlockReading } from '../block.js';
 import { greatestCommonDivisor } from '../common-divisor.js';
-import type { StoredWindow, WindowId, WindowSave } from '../stored-window.js';
+import type { StoredInterval, WindowId, WindowSave } from '../stored-window.js';
 import { Accumulators } from './accumulators.js';
 import { closingTime, type Moment } from './closing.js';
 import { MemoryUse } from './memory-use.js';
@@ -18,14 +18,12 @@ import { RawReadings } from './raw-readings.js';
 
 /** The saved windows, as this stage sees them. */
 export interface SavedWindows {
-  /** The saved window of the device that holds the instant, whatever its length; of several parts the newest. */
-  find(device: number, timeUs: number): StoredWindow | undefined;
+  /** What is saved of the device's window that holds the instant, whatever its length. */
+  find(device: number, timeUs: number): StoredInterval | undefined;
   /** Lengths of the device's saved windows that overlap `[startMs, endMs)`. */
   lengthsIn(device: number, startMs: number, endMs: number): number[];
-  /** The part number of a window that is not saved: see `WindowKey.part`. */
-  newPart(startMs: number): number;
-  /** A part number that no window has had. */
-  nextPart(): number;
+  /** The part of a window that is not saved and was first changed by this block: see `WindowKey.part`. */
+  partOf(sequence: number): number;
 }
 
 export interface Applied {
@@ -152,16 +150,9 @@ export class Aggregator {
 
   #fetch(device: number, timeUs: number, lengthMs: number): OpenWindow {
     const saved = this.#saved.find(device, timeUs);
-    if (saved === undefined) {
-      const length = this.#freeLength(device, timeUs, lengthMs);
-      const startMs = windowStartMs(timeUs, length);
-      return new OpenWindow(device, startMs, length, this.#saved.newPart(startMs));
-    }
-    if (saved.seen !== undefined) return OpenWindow.restore(saved, saved.seen, this.#accumulators);
-    // its memory of what was counted is gone: what comes now is a part of its own
-    const window = new OpenWindow(device, saved.startMs, saved.lengthMs, this.#saved.nextPart());
-    window.folded = saved.folded; // what an older block brought is in the sealed one
-    return window;
+    if (saved !== undefined) return OpenWindow.restore(saved, this.#accumulators);
+    const length = this.#freeLength(device, timeUs, lengthMs);
+    return new OpenWindow(device, windowStartMs(timeUs, length), length);
   }
 
   /**
@@ -195,6 +186,7 @@ export class Aggregator {
 
   #markDirty(window: OpenWindow, sequence: number, closesMs: number): void {
     window.dirtySince = sequence;
+    if (window.revision === 0) window.part = this.#saved.partOf(sequence);
     this.#dirtySince.set(sequence, (this.#dirtySince.get(sequence) ?? 0) + 1);
     window.closesMs = closesMs;
     const tick = Math.ceil(window.closesMs / TICK_MS);

@@ -7,7 +7,7 @@
 import type { MetricSummary } from '../../shared/summary.js';
 import type { BlockReading, Shape } from '../block.js';
 import { Seen } from '../seen.js';
-import type { StoredWindow, WindowSave } from '../stored-window.js';
+import type { StoredInterval, WindowSave } from '../stored-window.js';
 import type { Accumulators } from './accumulators.js';
 import { CHUNK, type RawReadings, type Slab } from './raw-readings.js';
 
@@ -15,12 +15,15 @@ export class OpenWindow {
   readonly device: number;
   readonly startMs: number;
   readonly lengthMs: number;
-  readonly part: number;
+  /** Given when it first changes. */
+  part = 0;
   revision = 0;
   folded = 0;
   readings = 0;
   #savedReadings = 0;
   seen = new Seen();
+  /** What other parts of it have counted; undefined where there are none. */
+  #known: Seen | undefined;
   readonly metrics: number[] = [];
   readonly rows: number[] = [];
   /** First block that changed it since it was saved; 0 where it is clean. */
@@ -39,20 +42,27 @@ export class OpenWindow {
   #chunk = 0;
   #raw = 0;
 
-  constructor(device: number, startMs: number, lengthMs: number, part: number) {
+  constructor(device: number, startMs: number, lengthMs: number) {
     this.device = device;
     this.startMs = startMs;
     this.lengthMs = lengthMs;
-    this.part = part;
   }
 
-  static restore(stored: StoredWindow, seen: Uint8Array, accumulators: Accumulators): OpenWindow {
-    const window = new OpenWindow(stored.device, stored.startMs, stored.lengthMs, stored.part);
-    window.revision = stored.revision;
-    window.folded = stored.folded;
-    window.readings = window.#savedReadings = stored.readings;
-    window.seen = Seen.decode(seen, stored.readings);
-    for (const [metric, summary] of stored.metrics) {
+  static restore(stored: StoredInterval, accumulators: Accumulators): OpenWindow {
+    const { device, startMs, lengthMs, folded, growing } = stored;
+    const window = new OpenWindow(device, startMs, lengthMs);
+    window.folded = folded;
+    for (const { seen, readings } of stored.frozen) {
+      window.#known ??= new Seen();
+      window.#newestUs = Number.POSITIVE_INFINITY; // any reading may be a repetition
+      window.#known.merge(Seen.decode(seen, readings), 0);
+    }
+    if (growing === undefined) return window;
+    window.part = growing.part;
+    window.revision = growing.revision;
+    window.readings = window.#savedReadings = growing.readings;
+    if (growing.seen !== undefined) window.seen = Seen.decode(growing.seen, growing.readings);
+    for (const [metric, summary] of growing.metrics) {
       window.metrics.push(metric);
       window.rows.push(accumulators.restore(summary));
       window.#newestUs = Math.max(window.#newestUs, summary.last.timeUs);
@@ -80,7 +90,7 @@ export class OpenWindow {
       return true;
     }
     this.fold(accumulators, scales);
-    if (isKnowable && !this.seen.add(shape.lane, timeUs - this.startMs * 1000, recordId)) return false;
+    if (isKnowable && !this.#remember(shape.lane, timeUs - this.startMs * 1000, recordId)) return false;
     this.#newestUs = Math.max(this.#newestUs, timeUs);
     this.readings++;
     const { metrics } = shape;
@@ -88,6 +98,12 @@ export class OpenWindow {
       accumulators.add(this.#row(metrics[i]!, i, accumulators, scales), reading.values[i]!, timeUs);
     }
     return true;
+  }
+
+  /** False where this or another part has counted it. */
+  #remember(lane: string, offsetUs: number, recordId: string | undefined): boolean {
+    if (this.#known?.add(lane, offsetUs, recordId) === false) return false;
+    return this.seen.add(lane, offsetUs, recordId);
   }
 
   #append(reading: BlockReading, accumulators: Accumulators, raw: RawReadings, scales: readonly number[]): void {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { openingOf } from '../../shared/session.js';
 import { summarize } from '../../shared/summary.js';
 import { type Block, type BlockReading, emptyTally, type Shape } from '../block.js';
 import { emptyBooks } from '../books.js';
@@ -24,6 +25,13 @@ function open(t: Test, path = join(t.testdir(), 'edgetally.db')): EdgeBuffer {
   return buffer;
 }
 
+/** Takes readings in: the journal of the session before, if any, is done with. */
+function begun(t: Test, path?: string): EdgeBuffer {
+  const buffer = open(t, path);
+  buffer.begin(buffer.savedBooks.books);
+  return buffer;
+}
+
 function blockOf(buffer: EdgeBuffer, timeMs: number): Block {
   const shape: Shape = { windowMs: MINUTE, latenessMs: 0, lane: '', metrics: [buffer.dictionary.metric('temp')!] };
   const device = buffer.dictionary.device('hall', 'a')!;
@@ -36,9 +44,9 @@ function save(buffer: EdgeBuffer, startMs: number, revision: number, over: Parti
     device: buffer.dictionary.device('hall', 'a')!,
     startMs,
     lengthMs: MINUTE,
-    part: 0,
+    part: buffer.session,
     revision,
-    folded: buffer.sequence,
+    folded: buffer.journal.last,
     readings: 1,
     metrics: new Map([[buffer.dictionary.metric('temp')!, summarize([{ timeUs: startMs * 1000, value: 21.4 }])]]),
     seen: new Uint8Array([1]),
@@ -119,9 +127,10 @@ t.test('what is committed is there after reopening, and synchronous is FULL each
   first.close();
   const second = open(t, path);
   t.equal(second.epoch, epoch);
-  t.equal(second.session, session + 1);
-  t.equal(second.sequence, 2);
-  const blocks = [...second.journal()];
+  t.equal(openingOf(session), 1);
+  t.equal(openingOf(second.session), 2);
+  t.equal(second.journal.last, 2);
+  const blocks = [...second.journal.blocks()];
   t.strictSame(
     blocks.map(({ sequence, block }) => [sequence, block.readings[0]?.timeUs, block.tally.in]),
     [
@@ -134,19 +143,19 @@ t.test('what is committed is there after reopening, and synchronous is FULL each
 });
 
 t.test('saving moves readings from the journal to rows, once', async (t) => {
-  const buffer = open(t);
+  const buffer = begun(t);
   buffer.commit(commitOf(blockOf(buffer, 1)));
   buffer.commit(commitOf(blockOf(buffer, MINUTE)));
   buffer.save([save(buffer, 0, 1, { folded: 2 })], { ...emptyBooks(), in: 2 }, 2);
   t.strictSame(
-    [...buffer.journal()].map(({ sequence }) => sequence),
+    [...buffer.journal.blocks()].map(({ sequence }) => sequence),
     [2],
     'block 2 is still needed',
   );
-  t.equal(buffer.find(1, 0)?.revision, 1);
+  t.equal(buffer.find(1, 0)?.growing?.revision, 1);
   buffer.save([save(buffer, MINUTE, 1)], { ...emptyBooks(), in: 2 }, undefined);
-  t.equal(buffer.journalBytes, 0);
-  t.equal(buffer.sequence, 2, 'numbers are not used again');
+  t.equal(buffer.journal.bytes, 0);
+  t.equal(buffer.journal.last, 2, 'numbers are not used again');
 });
 
 t.test('only the receipt for that very revision frees a window', async (t) => {
@@ -187,22 +196,33 @@ t.test('the backlog comes oldest first, in pages, and only what is closed', asyn
 t.test(
   'purging: after receipt and retention, and never what recovery needs; the next part is another one',
   async (t) => {
-    const buffer = open(t);
+    const buffer = begun(t);
     buffer.commit(commitOf(blockOf(buffer, 1)));
     buffer.save([save(buffer, 0, 1)], emptyBooks(), 1);
     buffer.purge(10 * MINUTE, 10 * MINUTE, () => false);
     t.ok(buffer.find(1, 0), 'no receipt yet');
-    buffer.receipted([{ device: 1, startMs: 0, lengthMs: MINUTE, part: 0, revision: 1 }]);
+    const part = buffer.session;
+    buffer.receipted([{ device: 1, startMs: 0, lengthMs: MINUTE, part, revision: 1 }]);
     buffer.purge(10 * MINUTE, 10 * MINUTE, () => false);
     t.ok(buffer.find(1, 0), 'its block is still in the journal');
-    buffer.save([], emptyBooks(), undefined);
+    buffer.commit(commitOf(blockOf(buffer, MINUTE)));
+    buffer.save([], emptyBooks(), 2);
     buffer.purge(MINUTE - 1, 10 * MINUTE, () => false);
     t.ok(buffer.find(1, 0), 'changed too recently');
-    t.equal(buffer.newPart(0), 0);
+    t.equal(buffer.partOf(3), part);
     buffer.purge(10 * MINUTE, 10 * MINUTE, () => false);
     t.equal(buffer.find(1, 0), undefined);
-    t.not(buffer.newPart(0), 0, 'a late window must not replace what the cloud has');
-    t.equal(buffer.newPart(MINUTE), 0);
+    const next = buffer.partOf(3);
+    t.not(next, part, 'a late window must not replace what the cloud has');
+    t.equal(openingOf(next), openingOf(part));
+    t.equal(buffer.partOf(2), part, 'but the journal holds readings of a window of the old name');
+    buffer.close();
+    const copy = open(t, buffer.path);
+    t.strictSame(
+      [2, 3].map((block) => copy.partOf(block)),
+      [part, next],
+      'recovery finds the same names',
+    );
   },
 );
 
@@ -280,8 +300,8 @@ t.test('a full database refuses the commit, and serves again when there is room'
     }
   };
   t.throws(fill, { code: 'database-failed', message: /full/ });
-  const stored = [...buffer.journal()].length;
-  t.equal(stored, buffer.sequence, 'what was committed is all there, what failed is not');
+  const stored = [...buffer.journal.blocks()].length;
+  t.equal(stored, buffer.journal.last, 'what was committed is all there, what failed is not');
   buffer.save([], emptyBooks(), undefined);
   t.equal(buffer.commit(commitOf(blockOf(buffer, 1))), stored + 1);
 });
@@ -289,7 +309,7 @@ t.test('a full database refuses the commit, and serves again when there is room'
 t.test('what is in memory is not purged', async (t) => {
   const buffer = open(t);
   buffer.save([save(buffer, 0, 1), save(buffer, MINUTE, 1)], emptyBooks(), undefined);
-  const ref = { device: 1, lengthMs: MINUTE, part: 0, revision: 1 };
+  const ref = { device: 1, lengthMs: MINUTE, part: buffer.session, revision: 1 };
   buffer.receipted([
     { ...ref, startMs: 0 },
     { ...ref, startMs: MINUTE },
@@ -323,5 +343,5 @@ t.test('a database that could not be opened to the end is not left locked', asyn
   spoil('{}');
   t.throws(() => new EdgeBuffer(path, options), { code: 'database-failed' });
   spoil(JSON.stringify(emptyBooks()));
-  t.equal(open(t, path).session, 3);
+  t.equal(openingOf(open(t, path).session), 2, 'an opening that wrote nothing is none');
 });

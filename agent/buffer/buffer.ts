@@ -11,17 +11,19 @@ import { EdgetallyError } from '../../shared/errors.js';
 import { utcDayMs } from '../../shared/window.js';
 import type { Block, BlockReading, UntoldLoss } from '../block.js';
 import { addReasons, type Books, booksSchema, emptyBooks } from '../books.js';
-import type { StoredWindow, WindowRef, WindowSave } from '../stored-window.js';
+import type { StoredInterval, WindowRef, WindowSave } from '../stored-window.js';
 import { Ballast } from './ballast.js';
-import { decodeBlock, encodeBlock } from './block-codec.js';
 import { Coarsener } from './coarsen.js';
 import { Dictionary } from './dictionary.js';
 import { Disk } from './disk.js';
 import { Durability } from './durability.js';
 import { Held } from './held.js';
 import { type ImportProgress, Imports } from './imports.js';
+import { Journal } from './journal.js';
 import { Losses } from './losses.js';
+import { Meta } from './meta.js';
 import type { BufferOptions } from './options.js';
+import { PartNames } from './part-names.js';
 import { Quarantine, type QuarantineSample } from './quarantine.js';
 import { type Db, explain, openDatabase, openReadOnly } from './schema.js';
 import { StoredTimes } from './time-marks.js';
@@ -45,8 +47,6 @@ export interface Commit {
 export class EdgeBuffer {
   readonly path: string;
   readonly epoch: string;
-  /** How often this database was opened. */
-  readonly session: number;
   readonly dictionary: Dictionary;
   readonly quarantine: Quarantine;
   readonly imports: Imports;
@@ -57,17 +57,16 @@ export class EdgeBuffer {
   readonly times: StoredTimes;
   readonly windows: Windows;
   readonly disk: Disk;
-  /** Bytes of blocks in the journal. */
-  journalBytes: number;
+  readonly journal: Journal;
   /** As of the last save; recovery adds the blocks after it. */
   readonly savedBooks: { readonly books: Books; readonly sequence: number };
-  #sequence: number;
-  #purgedUntilMs: number;
+  #isNoted: boolean;
+  readonly #parts: PartNames;
   readonly #db: Db;
   readonly #durability: Durability;
   readonly #ballast: Ballast;
   readonly #coarsener: Coarsener;
-  readonly #statements;
+  readonly #meta: Meta;
 
   constructor(path: string, options: BufferOptions, readOnly = false) {
     this.path = path;
@@ -78,10 +77,10 @@ export class EdgeBuffer {
       this.#durability = new Durability(db, options);
       this.#ballast = new Ballast(`${path}-ballast`);
       this.#coarsener = new Coarsener(db);
-      this.#statements = prepareStatements(db);
-      this.epoch = String(this.#meta('epoch'));
-      this.session = Number(this.#meta('session')) + (readOnly ? 0 : 1);
-      if (!readOnly) this.#statements.setMeta.run('session', this.session);
+      this.#meta = new Meta(db);
+      this.epoch = String(this.#meta.text('epoch'));
+      this.#parts = new PartNames(this.#meta, readOnly);
+      this.#isNoted = readOnly;
       this.dictionary = new Dictionary(db, options);
       this.quarantine = new Quarantine(db, options.maxQuarantineBytes);
       this.imports = new Imports(db);
@@ -90,56 +89,54 @@ export class EdgeBuffer {
       this.held = new Held(db);
       this.windows = new Windows(db, this.dictionary, this.disk.shares.pages);
       this.times = new StoredTimes(db, this.windows);
-      const journal = this.#statements.journalState.get() as { last: number; bytes: number };
-      this.journalBytes = journal.bytes;
-      const books = this.#meta('books');
+      const books = this.#meta.text('books');
       this.savedBooks = {
-        books: books === undefined ? emptyBooks() : booksSchema.parse(JSON.parse(String(books))),
-        sequence: Number(this.#meta('sequence') ?? 0),
+        books: books === undefined ? emptyBooks() : booksSchema.parse(JSON.parse(books)),
+        sequence: this.#meta.number('sequence'),
       };
-      this.#sequence = Math.max(this.savedBooks.sequence, journal.last);
-      this.#purgedUntilMs = Number(this.#meta('purged_until_ms') ?? Number.MIN_SAFE_INTEGER);
+      this.journal = new Journal(db, this.savedBooks.sequence);
     } catch (error) {
       db.close(); // or the file would stay locked
       throw explain(error, path);
     }
   }
 
-  /** Number of the last block. */
-  get sequence(): number {
-    return this.#sequence;
+  /** This opening of the database: see `nameSession`. */
+  get session(): number {
+    return this.#parts.session;
   }
 
-  /** The blocks of the journal in order. */
-  *journal(): Iterable<{ sequence: number; block: Block }> {
-    const rows = this.#statements.journal.all() as { sequence: number; block: Uint8Array }[];
-    for (const { sequence, block } of rows) yield { sequence, block: decodeBlock(block) };
-  }
-
-  /** The first block of the journal; where there is none, the next one. */
-  get oldestBlock(): number {
-    return (this.#statements.oldest.get() as number | null) ?? this.#sequence + 1;
+  /**
+   * The journal of the earlier session is in rows: from now on windows are of this session. Until then nothing may be
+   * committed. Those rows are named after the session that took their readings in, as nobody else would name other readings;
+   * a copy of this database comes to the same rows, or to ones with fewer readings.
+   */
+  begin(books: Books): void {
+    const names = this.#saving(() => {
+      this.#saveBooks(books);
+      this.journal.forget(undefined);
+      return this.#parts.begin(this.journal.last + 1);
+    });
+    this.#parts.adopt(names);
+    this.journal.forgotten();
   }
 
   /** Makes a block durable; returns its number. */
   commit(commit: Commit): number {
     this.#checkRoom();
-    const sequence = this.#sequence + 1;
-    const bytes = encodeBlock(commit.block);
-    this.#transaction(() => {
+    const bytes = this.#transaction(() => {
       this.dictionary.save();
-      this.#statements.append.run(sequence, bytes);
       for (const sample of commit.samples) this.quarantine.add(sample);
       for (const reading of commit.held) this.held.hold(reading);
       for (const id of commit.released) this.held.release(id);
       if (commit.undated !== undefined) this.undated.add(commit.undated.bootId, commit.undated.readings);
       for (const id of commit.dated ?? []) this.undated.delete(id);
       if (commit.progress !== undefined) this.imports.save(commit.progress);
+      return this.journal.append(commit.block);
     });
     this.dictionary.saved();
-    this.#sequence = sequence;
-    this.journalBytes += bytes.length;
-    return sequence;
+    this.journal.appended(bytes);
+    return this.journal.last;
   }
 
   /**
@@ -151,9 +148,9 @@ export class EdgeBuffer {
     this.#saving(() => {
       for (const window of windows) this.windows.save(window);
       this.#saveBooks(books);
-      this.#statements.forget.run(oldestNeeded ?? this.#sequence + 1);
+      this.journal.forget(oldestNeeded);
     });
-    this.journalBytes = (this.#statements.journalState.get() as { bytes: number }).bytes;
+    this.journal.forgotten();
   }
 
   /** These revisions are about to leave; returns those that are still the newest. */
@@ -188,34 +185,27 @@ export class EdgeBuffer {
    */
   purge(beforeMs: number, overMs: number, isOpen: IsOpen): boolean {
     const atOnce = this.disk.rowsAtOnce;
-    const { purged, untilMs } = this.#transaction(() => {
-      const done = this.windows.purge(beforeMs, overMs, atOnce, isOpen);
-      if (done.untilMs > this.#purgedUntilMs) this.#statements.setMeta.run('purged_until_ms', done.untilMs);
-      return done;
+    const { purged, names } = this.#transaction(() => {
+      const parts = this.windows.purge(beforeMs, overMs, atOnce, isOpen);
+      return { purged: parts.length, names: parts.some((part) => part === this.#parts.present) && this.#renewNames() };
     });
     // not before the commit: after a failed one the next has to write it
-    this.#purgedUntilMs = Math.max(this.#purgedUntilMs, untilMs);
+    if (names) this.#parts.adopt(names);
     return purged === atOnce;
   }
 
-  find(device: number, timeUs: number): StoredWindow | undefined {
-    return this.windows.find(device, timeUs);
+  /** What is saved of the device's window that holds the instant, whatever its length. */
+  find(device: number, timeUs: number): StoredInterval | undefined {
+    return this.windows.find(device, timeUs, (part) => this.#parts.isOurs(part));
   }
 
   lengthsIn(device: number, startMs: number, endMs: number): number[] {
     return this.windows.lengthsIn(device, startMs, endMs);
   }
 
-  /**
-   * The part number of a window that is not in the database. Where it may have been purged, the number is one that it
-   * never had, so that what comes late adds to what the cloud has and does not replace it.
-   */
-  newPart(startMs: number): number {
-    return startMs < this.#purgedUntilMs ? this.#sequence : 0;
-  }
-
-  nextPart(): number {
-    return this.#sequence;
+  /** The part of a window that is not in the database and was first changed by this block. */
+  partOf(sequence: number): number {
+    return this.#parts.partOf(sequence);
   }
 
   /**
@@ -227,15 +217,19 @@ export class EdgeBuffer {
     if (intervals.length === 0) return undefined;
     const coarsened = { ...books.coarsened };
     const dayMs = utcDayMs(nowMs);
-    this.#saving(() => {
+    const names = this.#saving(() => {
+      let isSealed = false;
       for (const interval of intervals) {
-        const { windows, save } = this.#coarsener.merge(interval, this.#sequence);
+        const { windows, save } = this.#coarsener.merge(interval, this.journal.last);
         this.windows.save(save);
         addReasons(coarsened, { [level]: windows });
         this.losses.enter({ dayMs, kind: 'coarsened', reason: level, device: 0, count: windows });
+        isSealed ||= save.seen === undefined && save.part === this.#parts.present;
       }
       this.#saveBooks({ ...books, coarsened });
+      return isSealed && this.#renewNames();
     });
+    if (names) this.#parts.adopt(names);
     return coarsened;
   }
 
@@ -257,42 +251,35 @@ export class EdgeBuffer {
     return Array.from({ length: Math.ceil(rows.length / size) }, (_, i) => rows.slice(i * size, (i + 1) * size));
   }
 
+  /** Inside a transaction; to be adopted after it. */
+  #renewNames(): ReturnType<PartNames['renew']> {
+    return this.#parts.renew(this.journal.oldest, this.journal.last + 1);
+  }
+
   #saveBooks(books: Books): void {
-    this.#statements.setMeta.run('books', JSON.stringify(books));
-    this.#statements.setMeta.run('sequence', this.#sequence);
+    this.#meta.set('books', JSON.stringify(books));
+    this.#meta.set('sequence', this.journal.last);
     this.losses.save();
   }
 
-  #meta(key: string): unknown {
-    return this.#statements.getMeta.get(key);
-  }
-
   /** A transaction that saves the books; what is lost in one that fails was not lost. */
-  #saving(work: () => void): void {
-    this.losses.saving(() => this.#transaction(work));
+  #saving<T>(work: () => T): T {
+    return this.losses.saving(() => this.#transaction(work));
   }
 
   #transaction<T>(work: () => T, synced = false): T {
     try {
-      return this.#durability.transaction(work, synced);
+      const result = this.#durability.transaction(() => {
+        // the first write of a session notes it; a disk that is full keeps nobody from opening
+        if (!this.#isNoted) this.#parts.note();
+        return work();
+      }, synced);
+      this.#isNoted = true;
+      return result;
     } catch (error) {
       const explained = explain(error, this.path);
       if (explained.isFull && this.#ballast.diskIsFull) this.#ballast.drop();
       throw explained;
     }
   }
-}
-
-function prepareStatements(db: Db) {
-  return {
-    getMeta: db.prepare('SELECT value FROM meta WHERE key = ?').pluck(),
-    setMeta: db.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value'),
-    append: db.prepare('INSERT INTO journal VALUES (?, ?)'),
-    journal: db.prepare('SELECT sequence, block FROM journal ORDER BY sequence'),
-    oldest: db.prepare('SELECT min(sequence) FROM journal').pluck(),
-    journalState: db.prepare(
-      'SELECT coalesce(max(sequence), 0) AS last, coalesce(sum(length(block)), 0) AS bytes FROM journal',
-    ),
-    forget: db.prepare('DELETE FROM journal WHERE sequence < ?'),
-  };
 }

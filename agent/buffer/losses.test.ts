@@ -28,7 +28,7 @@ function commit(buffer: EdgeBuffer, ...losses: Loss[]): void {
 
 /** As recovery does. */
 function recover(buffer: EdgeBuffer): void {
-  for (const { sequence, block } of buffer.journal()) {
+  for (const { sequence, block } of buffer.journal.blocks()) {
     if (sequence > buffer.savedBooks.sequence) for (const one of block.tally.losses) buffer.losses.enter(one);
   }
 }

@@ -52,18 +52,19 @@ export class Losses {
   }
 
   /** The transaction that saves: where it fails, what was entered in it is taken back, and the rest is saved by the next. */
-  saving(transaction: () => void): void {
+  saving<T>(transaction: () => T): T {
     const entered: Loss[] = [];
     this.#entered = entered;
     try {
-      transaction();
+      const result = transaction();
+      this.#changed.clear();
+      return result;
     } catch (error) {
       for (const back of entered) this.#change(back);
       throw error;
     } finally {
       this.#entered = undefined;
     }
-    this.#changed.clear();
   }
 
   /** Where it is counted: under a day that was not forgotten, and with its device where there is room. */

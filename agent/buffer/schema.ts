@@ -1,7 +1,8 @@
 /**
  * The gateway's database: one SQLite file.
  *
- * meta        what this database is: its epoch (made once, with the file), how often it was opened (session), the books
+ * meta        what this database is: its epoch (made once, with the file), the last session that wrote to it,
+ *             the names of its windows, the books
  * devices, metrics   dictionaries: small ids for names
  * journal     one block a commit: readings that are in no saved window yet
  * windows     one row a window. revision grows with each save; receipted is the highest revision that the cloud has

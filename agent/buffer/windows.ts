@@ -9,7 +9,7 @@ import type { LedgerEntry } from '../../shared/batch.js';
 import type { MetricSummary } from '../../shared/summary.js';
 import { decodeMetrics, encodeMetrics } from '../../shared/summary-codec.js';
 import { type WindowKey, windowStartMs } from '../../shared/window.js';
-import type { BacklogState, BacklogWindow, StoredWindow, WindowId, WindowRef, WindowSave } from '../stored-window.js';
+import type { BacklogState, BacklogWindow, StoredInterval, WindowId, WindowRef, WindowSave } from '../stored-window.js';
 import type { Dictionary } from './dictionary.js';
 import { Outstanding } from './outstanding.js';
 import { Refused } from './refused.js';
@@ -50,11 +50,12 @@ export class Windows {
     this.#lengths = new Set(db.prepare('SELECT length_ms FROM window_lengths').pluck().all() as number[]);
   }
 
-  /** The window of the device that holds the instant, whatever its length; of several parts the newest. */
-  find(device: number, timeUs: number): StoredWindow | undefined {
+  /** What is stored of the device's window that holds the instant, whatever its length. `isOurs`: the part may grow. */
+  find(device: number, timeUs: number, isOurs: (part: number) => boolean): StoredInterval | undefined {
     for (const lengthMs of this.#lengths) {
-      const row = this.#statements.find.get(device, windowStartMs(timeUs, lengthMs), lengthMs) as Row | undefined;
-      if (row !== undefined) return storedWindow(row);
+      const startMs = windowStartMs(timeUs, lengthMs);
+      const rows = this.#statements.find.all(device, startMs, lengthMs) as Row[];
+      if (rows.length > 0) return storedInterval(rows, isOurs);
     }
     return undefined;
   }
@@ -145,21 +146,19 @@ export class Windows {
 
   /**
    * Forgets windows that have their receipt, were last changed before `beforeMs` (on the steady clock) and are over at
-   * `overMs`; returns how many, and the latest end of them. What was counted while nobody knew the time may be from the future,
-   * and is known when it comes again. A window whose blocks are still in the journal stays, and so does one that is in memory: recovery
+   * `overMs`; returns their parts. What was counted while nobody knew the time may be from the future, and is known when it
+   * comes again. A window whose blocks are still in the journal stays, and so does one that is in memory: recovery
    * must find that it holds them. Inside a transaction.
    */
-  purge(beforeMs: number, overMs: number, limit: number, isOpen: IsOpen): { purged: number; untilMs: number } {
+  purge(beforeMs: number, overMs: number, limit: number, isOpen: IsOpen): number[] {
     const rows = this.#statements.purgeable.all(beforeMs, overMs, limit) as Row[];
-    let purged = 0;
-    let untilMs = 0;
+    const parts: number[] = [];
     for (const { device, start_ms: startMs, length_ms: lengthMs, part } of rows) {
       if (isOpen({ device, startMs, lengthMs })) continue;
       this.#statements.purge.run(device, startMs, lengthMs, part);
-      purged++;
-      untilMs = Math.max(untilMs, startMs + lengthMs);
+      parts.push(part);
     }
-    return { purged, untilMs };
+    return parts;
   }
 
   /** The gateway's own totals for the device-days of these windows. */
@@ -195,17 +194,31 @@ export class Windows {
   }
 }
 
-function storedWindow(row: Row): StoredWindow {
+/** Of the parts of one window, from its rows. */
+function storedInterval(rows: readonly Row[], isOurs: (part: number) => boolean): StoredInterval {
+  const { device, start_ms: startMs, length_ms: lengthMs } = rows[0]!;
+  // one that no longer knows what it counted takes nothing more
+  const growing = rows.find(({ part, seen }) => seen !== null && isOurs(part));
   return {
-    device: row.device,
-    startMs: row.start_ms,
-    lengthMs: row.length_ms,
-    part: row.part,
-    revision: row.revision,
-    folded: row.folded,
-    readings: row.readings,
-    metrics: decodeMetrics(row.summary, row.start_ms, row.length_ms),
-    seen: row.seen ?? undefined,
+    device,
+    startMs,
+    lengthMs,
+    folded: Math.max(...rows.map(({ folded }) => folded)),
+    growing: growing && {
+      device,
+      startMs,
+      lengthMs,
+      part: growing.part,
+      revision: growing.revision,
+      folded: growing.folded,
+      readings: growing.readings,
+      metrics: decodeMetrics(growing.summary, startMs, lengthMs),
+      seen: growing.seen ?? undefined,
+    },
+    frozen: rows.flatMap((row) => {
+      const { readings, seen } = row;
+      return row === growing || seen === null ? [] : [{ readings, seen }];
+    }),
   };
 }
 
@@ -216,9 +229,7 @@ function dayOf(timeMs: number): number {
 function prepareStatements(db: Db) {
   const key = 'device = ? AND start_ms = ? AND length_ms = ? AND part = ?';
   return {
-    find: db.prepare(
-      `SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? ORDER BY part DESC LIMIT 1`,
-    ),
+    find: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ?`),
     // start_ms > ? leaves out a window that ends where the interval begins
     overlap: db.prepare(
       'SELECT 1 FROM windows WHERE device = ? AND start_ms > ? AND start_ms < ? AND length_ms = ? LIMIT 1',

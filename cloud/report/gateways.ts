@@ -3,6 +3,7 @@ import type { Status } from '../../shared/status.js';
 import type { GatewayRow, SnapshotStore } from '../store/store.js';
 import { formatCsv, formatJsonRows, formatTable } from './formats.js';
 import type { Format } from './query.js';
+import { type Restored, restoredOf } from './restored.js';
 import { spanText } from './span-text.js';
 
 export interface GatewayState {
@@ -16,6 +17,7 @@ export interface GatewayState {
   /** Windows without a receipt, as its last status said. */
   readonly backlog: number | undefined;
   readonly epochs: readonly string[];
+  readonly restored: readonly Restored[];
   readonly version: string | undefined;
   /** Batches committed, repeated ones too. */
   readonly batches: number;
@@ -40,6 +42,7 @@ function stateOf({ status, seenMs, newestMs, epochs, ...row }: GatewayRow, nowMs
     lagMs: newestMs === undefined ? undefined : nowMs - newestMs,
     backlog: (books ?? status)?.backlog.windows,
     epochs: epochs.map(({ epoch }) => epoch),
+    restored: restoredOf(epochs),
     version: status?.version,
     batches: row.batches,
     rejected: row.rejected,
@@ -50,17 +53,16 @@ function stateOf({ status, seenMs, newestMs, epochs, ...row }: GatewayRow, nowMs
 
 export function formatGateways(gateways: readonly GatewayState[], format: Format, nowMs: number): string {
   const columns = ['gateway', 'state', 'last_seen', 'lag', 'backlog', 'epochs', 'version', 'batches', 'rejected'];
-  if (format === 'table')
-    return formatTable(
-      columns,
-      gateways.map((gateway) => tableRow(gateway, nowMs)),
-    );
+  if (format === 'table') {
+    const rows = gateways.map((gateway) => tableRow(gateway, nowMs));
+    return [formatTable(columns, rows), ...gateways.flatMap(restoredLines)].join('\n');
+  }
   const plain = columns.map((name) => (name === 'lag' ? 'lag_seconds' : name));
   if (format === 'json')
     return formatJsonRows(
       { now: iso(nowMs) },
-      [...plain, 'readings', 'reasons'],
-      gateways.map((gateway) => [...plainRow(gateway), gateway.readings, gateway.reasons]),
+      [...plain, 'restored', 'readings', 'reasons'],
+      gateways.map((gateway) => [...plainRow(gateway), gateway.restored, gateway.readings, gateway.reasons]),
     );
   const rows = gateways.map((gateway) =>
     plainRow(gateway).map((value) => (Array.isArray(value) ? value.join(' ') : value)),
@@ -82,6 +84,15 @@ function tableRow(row: GatewayState, nowMs: number): (string | number | undefine
   // The eight digits tell epochs apart; all of them are in CSV and JSON.
   const short = epochs.map((epoch) => epoch.slice(0, 8)).join(' ');
   return [gateway, state, seen, lag, backlog, short, version, batches, rejected];
+}
+
+/** Below the table: they are rare, and take words. */
+function restoredLines({ gateway, restored }: GatewayState): string[] {
+  return restored.map(
+    ({ epoch, opening }) =>
+      `${gateway} was restored from an older copy of its database (epoch ${epoch.slice(0, 8)}, opening ${opening}): ` +
+      'what only the lost one had is not here\n',
+  );
 }
 
 function iso(ms: number): string {

@@ -7,6 +7,7 @@
 
 import { END_MS } from './query.js';
 import type { EpochAccount, Explanation, Reconciliation } from './reconcile.js';
+import { restoredOf } from './restored.js';
 import { spanText } from './span-text.js';
 
 type Account = Omit<Reconciliation, 'differences' | 'unknowns' | 'notes'>;
@@ -117,6 +118,10 @@ export function notesOf({ query, rows, gateway, epochs }: Account): string[] {
   for (const { epoch, status } of left) {
     const what = `${of(status!.backlog.windows, 'window')} of epoch ${short(epoch)} had no receipt when it was last heard`;
     notes.push(`${what}; the gateway reports from another database now`);
+  }
+  for (const { epoch, opening } of restoredOf(epochs)) {
+    const what = `the gateway was restored from an older copy of its database (epoch ${short(epoch)}, opening ${opening})`;
+    notes.push(`${what}: what only the lost one had is not here, and both told the ledger of epoch ${short(epoch)}`);
   }
   const missing = epochs.flatMap(({ batches }) => batches).reduce((sum, session) => sum + session.missing, 0);
   if (missing > 0) {

@@ -1,4 +1,5 @@
 /** A reconciliation as a table with the gateway's account below, as CSV (device-days only) or JSON. */
+import { openingOf } from '../../shared/session.js';
 import type { Status } from '../../shared/status.js';
 import { formatCsv, formatJsonRows, formatTable } from './formats.js';
 import { lossValues } from './loss-rows.js';
@@ -51,7 +52,7 @@ function headerOf(reconciliation: Reconciliation): object {
       told,
       untold,
       sessions: batches.map(({ session, highest, arrived, missing, gaps }) => {
-        return { session, highest, arrived, missing, gaps };
+        return { opening: openingOf(session), session, highest, arrived, missing, gaps };
       }),
     })),
   };

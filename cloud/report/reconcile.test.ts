@@ -219,7 +219,7 @@ test('books that do not balance, losses, gaps, refused batches, a database left 
     rejectedMessages: 1,
   });
   t.match(json.epochs[0], { epoch: EPOCH_A, readings, reasons, imbalance: 2, told: 3, untold: 0 });
-  t.same(json.epochs[1].sessions, [{ session: 1, highest: 5, arrived: 2, missing: 3, gaps: [[2, 4]] }]);
+  t.same(json.epochs[1].sessions, [{ opening: 0, session: 1, highest: 5, arrived: 2, missing: 3, gaps: [[2, 4]] }]);
   t.match(json.rows[0], { group: '', device: 'd1', day: '2026-07-01', counted: 3, arrived: 3, explanation: null });
   t.equal(
     formatReconciliation(result, 'csv'),

@@ -16,6 +16,18 @@ export const WINDOW_CASES: ConformanceCases = {
     t.match(await store.read((snapshot) => total(snapshot, 'windows')), /"readings":1.*"sum":40/);
   },
 
+  'of one revision the one with more readings wins, in any order': async (t, { store }) => {
+    const of = (count: number, revision: number) => {
+      const readings = Array.from({ length: count }, (_, i) => ({ timeMs: NOON + i, values: { c: 1 } }));
+      return batchOf(windowsOf(readings, 60_000, revision));
+    };
+    t.same(
+      await store.commit([of(2, 5), of(3, 5), of(2, 5), of(9, 4)]),
+      [1, 1, 0, 0].map((windows) => ({ windows })),
+    );
+    t.match(await store.read((snapshot) => total(snapshot, 'windows')), /"readings":3/);
+  },
+
   'windows of other gateways, epochs, groups, devices, lengths and parts are other windows': async (t, { store }) => {
     const [window] = windowsOf([{ timeMs: NOON, values: { c: 1 } }]);
     const windows = [

@@ -117,8 +117,8 @@ export class SqliteChanges {
 
   #putWindow(device: number, epochId: number, window: WindowSummary): boolean {
     const { startMs, lengthMs, part, revision, readings, metrics } = window;
-    const stored = this.#statements.revision.get(device, startMs, lengthMs, part, epochId) as number | undefined;
-    if (stored !== undefined && stored >= revision) return false;
+    if (this.#statements.has.get({ device, startMs, lengthMs, part, epochId, revision, readings }) !== undefined)
+      return false;
     const summary = encodeSummary(this.#dictionary, metrics, startMs, lengthMs);
     this.#statements.putWindow.run(device, startMs, lengthMs, part, epochId, revision, readings, summary);
     return true;
@@ -209,11 +209,10 @@ function prepare(db: Db) {
        ON CONFLICT DO UPDATE SET status = excluded.status, status_ms = excluded.status_ms
          WHERE status IS NULL OR (@in, @sentMs) >= (status ->> '$.readings.in', status ->> '$.sentMs')`,
     ),
-    revision: db
-      .prepare(
-        'SELECT revision FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ? AND epoch = ?',
-      )
-      .pluck(),
+    has: db.prepare(
+      `SELECT 1 FROM windows WHERE device = @device AND start_ms = @startMs AND length_ms = @lengthMs AND part = @part
+         AND epoch = @epochId AND (revision, readings) >= (@revision, @readings)`,
+    ),
     putWindow: db.prepare(
       `INSERT OR REPLACE INTO windows (device, start_ms, length_ms, part, epoch, revision, readings, summary)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,

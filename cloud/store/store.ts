@@ -3,10 +3,11 @@
  * reads a snapshot. One conformance suite (conformance.ts) says what every database must do.
  *
  * The model. A window is one item, keyed (gateway, epoch, device, start, length, part), and a put replaces it only by a
- * higher revision. Roll-ups are caches: what is in the windows that start in an hour, day or month, of a device, a group or
- * everything. They are recomputed from finer ones, never added to. A put that changes a window marks the roll-ups above
- * it dirty; a dirty roll-up is not read, what it is made of is read in its place (gather.ts). So a report is right at any
- * moment, and only faster once the roll-ups have caught up.
+ * higher revision, or by the same one with more readings: a gateway and an old copy of its database may both have made that
+ * one. Roll-ups are caches: what is in the windows that start in an hour, day or month, of a device, a group or everything.
+ * They are recomputed from finer ones, never added to. A put that changes a window marks the roll-ups above it dirty; a dirty
+ * roll-up is not read, what it is made of is read in its place (gather.ts). So a report is right at any moment, and only
+ * faster once the roll-ups have caught up.
  *
  * No transaction across items is asked for, except that all that one `commit` was given is durable when its promise
  * resolves. A database without transactions writes the marks before the windows. Everything here is idempotent, comes in

@@ -1,0 +1,63 @@
+/**
+ * The journal: blocks of readings that are in no saved window yet, one a commit, numbered without a gap for as long as the
+ * database lives. Writes belong into a transaction of the caller, who tells of its commit by `appended` or `counted`.
+ */
+import type { Block } from '../block.js';
+import { decodeBlock, encodeBlock } from './block-codec.js';
+import type { Db } from './schema.js';
+
+export class Journal {
+  /** Number of the last block. */
+  last: number;
+  /** Bytes of the blocks that are there. */
+  bytes: number;
+  readonly #statements;
+
+  /** `savedUpTo`: the last block that the saved books hold; it may be gone already. */
+  constructor(db: Db, savedUpTo: number) {
+    this.#statements = {
+      append: db.prepare('INSERT INTO journal VALUES (?, ?)'),
+      blocks: db.prepare('SELECT sequence, block FROM journal ORDER BY sequence'),
+      oldest: db.prepare('SELECT min(sequence) FROM journal').pluck(),
+      last: db.prepare('SELECT coalesce(max(sequence), 0) FROM journal').pluck(),
+      bytes: db.prepare('SELECT coalesce(sum(length(block)), 0) FROM journal').pluck(),
+      forget: db.prepare('DELETE FROM journal WHERE sequence < ?'),
+    };
+    this.last = Math.max(savedUpTo, this.#statements.last.get() as number);
+    this.bytes = this.#statements.bytes.get() as number;
+  }
+
+  /** In order. */
+  *blocks(): Iterable<{ sequence: number; block: Block }> {
+    const rows = this.#statements.blocks.all() as { sequence: number; block: Uint8Array }[];
+    for (const { sequence, block } of rows) yield { sequence, block: decodeBlock(block) };
+  }
+
+  /** The first block that is there; where there is none, the next one. */
+  get oldest(): number {
+    return (this.#statements.oldest.get() as number | null) ?? this.last + 1;
+  }
+
+  /** Puts a block behind the last one; returns its bytes. */
+  append(block: Block): number {
+    const bytes = encodeBlock(block);
+    this.#statements.append.run(this.last + 1, bytes);
+    return bytes.length;
+  }
+
+  /** The commit of a block of so many bytes is done. */
+  appended(bytes: number): void {
+    this.last++;
+    this.bytes += bytes;
+  }
+
+  /** Drops the blocks before `oldestNeeded`, all where it is undefined. */
+  forget(oldestNeeded: number | undefined): void {
+    this.#statements.forget.run(oldestNeeded ?? this.last + 1);
+  }
+
+  /** The commit of what was forgotten is done. */
+  forgotten(): void {
+    this.bytes = this.#statements.bytes.get() as number;
+  }
+}
