@@ -108,6 +108,20 @@ t.test('the cloud is cut off: not equal; settled: equal', { timeout: 120_000 }, 
     /\nrejected {5}2 not-json\n(.|\n)*\nequal: 1200 readings in 4 device-days\n$/,
   );
 
+  // The batches tell it too, by day: one before the link was cut, one behind it.
+  let losses = '';
+  await until(
+    async () => {
+      const listed = await run(process.execPath, [BIN, 'losses', '--database', database, '--format', 'csv']);
+      losses = listed.stdout;
+      const counts = [...losses.matchAll(/^gw,,,\d{4}-\d\d-\d\d,rejected,not-json,(\d+)$/gm)].map(([, count]) =>
+        Number(count),
+      );
+      return counts.reduce((sum, count) => sum + count, 0) === 2;
+    },
+    () => losses,
+  );
+
   // Stopped on purpose: however long ago that is, nothing was counted since.
   await rig.agent.end('SIGTERM');
   await until(

@@ -65,6 +65,8 @@ export class Outbox {
   readonly #size: BatchSize;
   readonly #losses: LossCourier;
   #sequence = 0;
+  /** A batch of windows goes before each one of losses, where there are any: on a thin link the next may be long in coming. */
+  #lossesMayGo = false;
   #heldUntilMs = Number.NEGATIVE_INFINITY;
   #refusedInARow = 0;
   readonly counters = { sent: 0, receipted: 0, expired: 0, rejected: 0, cut: 0 };
@@ -97,11 +99,11 @@ export class Outbox {
   /** The next batch, or undefined where there is nothing to send or enough in flight. */
   next(nowMs: number): Outgoing | undefined {
     if (nowMs < this.#heldUntilMs) return undefined;
-    const losses = this.#losses.next(this.#sequence + 1, nowMs);
-    if (losses.length > 0) return this.#departWith(losses);
+    const first = this.#lossesMayGo ? this.#tellLosses(nowMs) : undefined;
+    if (first !== undefined) return first;
     for (;;) {
       const load = this.#take(nowMs);
-      if (load === undefined) return undefined;
+      if (load === undefined) return this.#tellLosses(nowMs);
       const outgoing = this.#seal(load, nowMs);
       if (outgoing !== undefined) return outgoing;
     }
@@ -250,7 +252,10 @@ export class Outbox {
     return { windows: windows.filter(isLeft), live: windows.slice(0, live).filter(isLeft).length, alone };
   }
 
-  #departWith(losses: readonly LossRecord[]): Outgoing {
+  #tellLosses(nowMs: number): Outgoing | undefined {
+    const losses = this.#losses.next(this.#sequence + 1, nowMs);
+    if (losses.length === 0) return undefined;
+    this.#lossesMayGo = false;
     const sequence = ++this.#sequence;
     this.counters.sent++;
     return { sequence, windows: [], payload: this.#context.encode({ sequence, windows: [], ledger: [], losses }) };
@@ -261,6 +266,7 @@ export class Outbox {
     this.#flights.depart(sequence, { refs: windows.map(({ ref }) => ref), live }, nowMs);
     this.#context.credit.spend(windows.length - live);
     this.counters.sent++;
+    this.#lossesMayGo = true;
     return { sequence, windows, payload };
   }
 

@@ -22,6 +22,8 @@ export interface GatewayState {
   /** Batches committed, repeated ones too. */
   readonly batches: number;
   readonly rejected: number;
+  /** Batches refused because the gateway has had its share of the database; JSON only. */
+  readonly overQuota: number;
   /** The gateway's books of its present database, with everything lost by kind and reason; JSON only. */
   readonly readings: Status['readings'] | undefined;
   readonly reasons: Status['reasons'] | undefined;
@@ -46,6 +48,7 @@ function stateOf({ status, seenMs, newestMs, epochs, ...row }: GatewayRow, nowMs
     version: status?.version,
     batches: row.batches,
     rejected: row.rejected,
+    overQuota: row.overQuota,
     readings: books?.readings,
     reasons: books?.reasons,
   };
@@ -61,8 +64,11 @@ export function formatGateways(gateways: readonly GatewayState[], format: Format
   if (format === 'json')
     return formatJsonRows(
       { now: iso(nowMs) },
-      [...plain, 'restored', 'readings', 'reasons'],
-      gateways.map((gateway) => [...plainRow(gateway), gateway.restored, gateway.readings, gateway.reasons]),
+      [...plain, 'overQuota', 'restored', 'readings', 'reasons'],
+      gateways.map((gateway) => {
+        const { overQuota, restored, readings, reasons } = gateway;
+        return [...plainRow(gateway), overQuota, restored, readings, reasons];
+      }),
     );
   const rows = gateways.map((gateway) =>
     plainRow(gateway).map((value) => (Array.isArray(value) ? value.join(' ') : value)),
