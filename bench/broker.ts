@@ -40,8 +40,8 @@ export const broker: Stage = {
         }
         const scene: Scene = { subjects: [gateway.agent, bare], load };
         const first = qos === 1 ? 0 : 2;
-        const seconds = ci ? 1.5 : 3;
-        const turns = ci ? 2 : 4;
+        const seconds = ci ? 1 : 2.5;
+        const turns = ci ? 2 : 3;
         figures.push(...(await compare(scene, `QoS ${qos}, saturating`, first, { seconds, turns })));
         figures.push(...(await compare(scene, `QoS ${qos}, 10k/s`, first, { seconds, turns, perSecond: PER_SECOND })));
       }

@@ -11,8 +11,7 @@ import { openSqliteStore } from '../cloud/store/sqlite-store.js';
 import { encodeBatch } from '../shared/batch.js';
 import { upTopic } from '../shared/topics.js';
 import { CALM, typicalBatch, typicalWindows } from '../shared/typical.js';
-import type { Figure, Stage } from './figures.js';
-import { inTurns } from './figures.js';
+import { type Figure, inTurns, median, type Stage } from './figures.js';
 
 const DEVICES = 200;
 const MINUTES = 30;
@@ -29,32 +28,40 @@ export const cloud: Stage = {
   async run({ ci, dir }) {
     const batches = batchesOf();
     let turn = 0;
-    let cpuUs = 0;
-    const ours = async () => {
-      const before = process.cpuUsage();
-      const seconds = await consolidate(join(dir, `ours-${turn++}.db`), batches);
-      const { user, system } = process.cpuUsage(before);
-      cpuUs = (user + system) / SUMMARIES;
-      return SUMMARIES / seconds;
-    };
-    const upsert = () => SUMMARIES / plainUpsert(join(dir, `plain-${turn}.db`));
-    const rate = await inTurns(ci ? 1 : 3, ours, upsert);
+    const rates: number[] = [];
+    const ours = () =>
+      cpuUs(async () => rates.push(SUMMARIES / (await consolidate(join(dir, `ours-${turn++}.db`), batches))));
+    const upsert = () => cpuUs(() => plainUpsert(join(dir, `plain-${turn}.db`)));
+    const cpu = await inTurns(ci ? 1 : 3, ours, upsert);
+    const yardstick = { is: 'plain upsert', value: cpu.yardstick };
     const figure: Figure = {
+      name: 'CPU a metric summary',
+      unit: 'µs',
+      ours: cpu.ours,
+      yardstick,
+      ratio: cpu.ratio,
+      better: 'less',
+    };
+    const rate: Figure = {
       name: 'metric summaries',
       unit: '1/s',
-      ours: rate.ours,
-      yardstick: { is: 'plain upsert', value: rate.yardstick },
-      ratio: rate.ratio,
+      ours: median(rates.slice(1)),
       better: 'more',
       target: '≥ 150 000 on two cores',
-      cpuUs,
+      cpuUs: cpu.ours,
       rssBytes: process.memoryUsage.rss(),
       note: 'one process: decoding, storing and rolling up on one core',
-      gate: true,
     };
-    return [figure];
+    return [rate, { ...figure, gate: true }];
   },
 };
+
+async function cpuUs(work: () => unknown): Promise<number> {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / SUMMARIES;
+}
 
 interface Message {
   readonly topic: string;
@@ -108,7 +115,7 @@ async function consolidate(path: string, messages: readonly Message[]): Promise<
   return seconds;
 }
 
-function plainUpsert(path: string): number {
+function plainUpsert(path: string): void {
   const db = new Database(path);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
@@ -121,7 +128,6 @@ function plainUpsert(path: string): number {
      WHERE excluded.revision > revision`,
   );
   const blob = Buffer.alloc(20, 1);
-  const startMs = performance.now();
   let open = 0;
   for (let minute = 0; minute < MINUTES; minute++) {
     for (let gateway = 0; gateway < GATEWAYS; gateway++) {
@@ -138,7 +144,5 @@ function plainUpsert(path: string): number {
     }
   }
   if (open > 0) db.exec('COMMIT');
-  const seconds = (performance.now() - startMs) / 1000;
   db.close();
-  return seconds;
 }
