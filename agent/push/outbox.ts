@@ -252,7 +252,9 @@ export class Outbox {
     return { windows: windows.filter(isLeft), live: windows.slice(0, live).filter(isLeft).length, alone };
   }
 
+  /** Not before the backlog may go: a fleet that comes back at once has losses too. */
   #tellLosses(nowMs: number): Outgoing | undefined {
+    if (this.#allowed(false, nowMs) <= 0) return undefined;
     const losses = this.#losses.next(this.#sequence + 1, nowMs);
     if (losses.length === 0) return undefined;
     this.#lossesMayGo = false;
