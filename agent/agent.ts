@@ -105,6 +105,7 @@ export class Agent {
       },
       push: this.#push?.state ?? null,
       sources: this.#sources.map((source) => source.describe()),
+      damaged: buffer.damage.counts(),
       refusedWindows: { byReason: buffer.windows.refused.counts(), latest: this.#refusedWindows() },
       quarantine: buffer.quarantine
         .newest(SAMPLES)
@@ -162,6 +163,7 @@ export class Agent {
         values: books.values,
         coarsened: books.coarsened,
         refused: buffer.windows.refused.counts(),
+        damaged: buffer.damage.counts(),
       },
     });
   }

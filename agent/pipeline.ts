@@ -168,6 +168,7 @@ export class Pipeline {
     const progress = this.#progress;
     this.#progress = undefined;
     try {
+      if (!this.#begun) this.#begin();
       if (!this.#begun) throw new EdgetallyError('database-failed', 'intake waits: the journal could not be saved');
       this.#saver.relieve();
       const sequence = this.buffer.commit({
@@ -206,7 +207,7 @@ export class Pipeline {
 
   /**
    * What the earlier session left in the journal becomes rows of that session, and they are frozen: what comes now goes to
-   * parts of this one. Where the disk has no room for that, intake waits, and the next tick tries again.
+   * parts of this one. Where the disk has no room for that, intake waits, and the next tick, or commit, tries again.
    */
   #begin(): void {
     try {
@@ -237,6 +238,9 @@ export class Pipeline {
   work(): void {
     const now = this.time.now();
     if (!this.#begun) this.#begin();
+    for (const row of this.buffer.damage.takeNews()) {
+      this.#context.log.error(row, 'stored bytes changed: set aside, and the rest goes on; check the disk');
+    }
     this.buffer.sync(now.monotonicMs);
     if (this.books.held > 0 && this.#releases.gather(now, this.time.bootId)) this.#timing.soon(false);
     if (this.#saving === undefined) {

@@ -92,6 +92,8 @@ function books(status: AgentStatus): string[] {
   if (sumReasons(books.coarsened) > 0)
     lines.push(row('coarsened', `${reasons(books.coarsened)} (windows, to save room)`));
   if (sumReasons(books.values) > 0) lines.push(row('values left out', reasons(books.values)));
+  if (sumReasons(status.damaged) > 0)
+    lines.push(row('damaged', `${reasons(status.damaged)} (rows that changed on the disk, set aside): check the disk`));
   if (status.refused > 0) lines.push(row('not stored', `${status.refused}, not acknowledged`));
   return lines;
 }

@@ -46,6 +46,8 @@ export interface AgentStatus {
   readonly openWindows: number;
   readonly disk: { readonly bytes: number; readonly maxBytes: number; readonly journalBytes: number };
   readonly push: PushState | null;
+  /** Rows whose bytes changed on the disk and that were set aside, by their table. */
+  readonly damaged: Readonly<Record<string, number>>;
   readonly refusedWindows: {
     readonly byReason: Readonly<Record<string, number>>;
     readonly latest: readonly RefusedState[];

@@ -16,6 +16,10 @@ export const ERRORS = {
     retryable: false,
     hint: 'The stored bytes of a window changed: check the disk. The row is set aside, the rest goes on.',
   },
+  'block-damaged': {
+    retryable: false,
+    hint: 'The stored bytes of readings changed: check the disk. They are set aside, the rest goes on.',
+  },
   'database-failed': { retryable: true, hint: 'Check free space and the health of the disk.' },
   'certificate-unreadable': { retryable: false, hint: 'Check the path, the permissions, and that the file is PEM.' },
   'certificate-expired': { retryable: false, hint: 'Issue a new certificate.' },

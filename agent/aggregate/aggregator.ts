@@ -186,7 +186,7 @@ export class Aggregator {
 
   #markDirty(window: OpenWindow, sequence: number, closesMs: number): void {
     window.dirtySince = sequence;
-    if (window.revision === 0) window.part = this.#saved.partOf(sequence);
+    if (window.part === 0) window.part = this.#saved.partOf(sequence);
     this.#dirtySince.set(sequence, (this.#dirtySince.get(sequence) ?? 0) + 1);
     window.closesMs = closesMs;
     const tick = Math.ceil(window.closesMs / TICK_MS);

@@ -5,7 +5,8 @@
  * shapes: count, then each windowMs, latenessMs, lane, metric ids, undated (0 or 1) | readings: count, then columns:
  * shape, device (zigzag difference), time in µs
  * (zigzag difference), record ids (0 where there are none, else 1 and one text each, '' for none) | for each shape and
- * metric one column of values: scale + 1 and integers at that scale (zigzag), or 0 and doubles.
+ * metric one column of values: scale + 1 and integers at that scale (zigzag), or 0 and doubles | a u32, the checksum of all
+ * before it.
  */
 import { ByteReader, ByteWriter } from '../../shared/bytes.js';
 import { EdgetallyError } from '../../shared/errors.js';
@@ -13,6 +14,7 @@ import { scaledInteger } from '../../shared/exact.js';
 import type { LossKind } from '../../shared/loss.js';
 import { DAY_MS } from '../../shared/window.js';
 import type { Block, BlockReading, Loss, Shape, Tally } from '../block.js';
+import { seal, unseal } from './sealed.js';
 
 const VERSION = 1;
 const MAX_SCALE = 15;
@@ -29,11 +31,12 @@ export function encodeBlock(block: Block): Uint8Array {
     const readings = block.readings.filter((reading) => reading.shape === shape);
     for (let i = 0; i < shape.metrics.length; i++) writeColumn(writer, readings, i);
   }
-  return writer.bytes();
+  return seal(writer.bytes());
 }
 
+/** Throws EdgetallyError where the bytes are not those that were written. */
 export function decodeBlock(bytes: Uint8Array): Block {
-  const reader = new ByteReader(bytes);
+  const reader = new ByteReader(unseal(bytes, 'block-damaged'));
   const version = reader.varint();
   if (version !== VERSION) {
     throw new EdgetallyError('database-newer', `a journal block has version ${version}, expected ${VERSION}`);

@@ -13,7 +13,8 @@ import type { Block, BlockReading, UntoldLoss } from '../block.js';
 import { addReasons, type Books, booksSchema, emptyBooks } from '../books.js';
 import type { StoredInterval, WindowRef, WindowSave } from '../stored-window.js';
 import { Ballast } from './ballast.js';
-import { Coarsener } from './coarsen.js';
+import { Coarsener, type Interval } from './coarsen.js';
+import { Damage, damageOf } from './damage.js';
 import { Dictionary } from './dictionary.js';
 import { Disk } from './disk.js';
 import { Durability } from './durability.js';
@@ -50,6 +51,7 @@ export class EdgeBuffer {
   readonly dictionary: Dictionary;
   readonly quarantine: Quarantine;
   readonly imports: Imports;
+  readonly damage: Damage;
   /** As of the last block: whoever applies a block enters what it lost. */
   readonly losses: Losses;
   readonly undated: Undated;
@@ -85,16 +87,17 @@ export class EdgeBuffer {
       this.quarantine = new Quarantine(db, options.maxQuarantineBytes);
       this.imports = new Imports(db);
       this.losses = new Losses(db, this.dictionary);
-      this.undated = new Undated(db);
-      this.held = new Held(db);
-      this.windows = new Windows(db, this.dictionary, this.disk.shares.pages);
+      this.damage = new Damage(db, this.losses, () => this.times.newestMs, readOnly);
+      this.undated = new Undated(db, this.damage);
+      this.held = new Held(db, this.damage);
+      this.windows = new Windows(db, this.dictionary, this.disk.shares.pages, this.damage, () => this.#parts.fresh());
       this.times = new StoredTimes(db, this.windows);
       const books = this.#meta.text('books');
       this.savedBooks = {
         books: books === undefined ? emptyBooks() : booksSchema.parse(JSON.parse(books)),
         sequence: this.#meta.number('sequence'),
       };
-      this.journal = new Journal(db, this.savedBooks.sequence);
+      this.journal = new Journal(db, this.savedBooks.sequence, this.damage);
     } catch (error) {
       db.close(); // or the file would stay locked
       throw explain(error, path);
@@ -216,21 +219,29 @@ export class EdgeBuffer {
     const { level, intervals } = this.#coarsener.candidates(beforeMs, isOpen, this.disk.rowsAtOnce);
     if (intervals.length === 0) return undefined;
     const coarsened = { ...books.coarsened };
-    const dayMs = utcDayMs(nowMs);
-    const names = this.#saving(() => {
-      let isSealed = false;
-      for (const interval of intervals) {
-        const { windows, save } = this.#coarsener.merge(interval, this.journal.last);
-        this.windows.save(save);
-        addReasons(coarsened, { [level]: windows });
-        this.losses.enter({ dayMs, kind: 'coarsened', reason: level, device: 0, count: windows });
-        isSealed ||= save.seen === undefined && save.part === this.#parts.present;
-      }
-      this.#saveBooks({ ...books, coarsened });
-      return isSealed && this.#renewNames();
-    });
-    if (names) this.#parts.adopt(names);
-    return coarsened;
+    try {
+      const names = this.#saving(() => this.#mergeAll(intervals, { ...books, coarsened }, level, utcDayMs(nowMs)));
+      if (names) this.#parts.adopt(names);
+      return coarsened;
+    } catch (error) {
+      if (damageOf(error) === undefined) throw error;
+      const found = intervals.map((one) => this.windows.inspect(one.device, one.startMs, one.startMs + one.lengthMs));
+      return found.some((rows) => rows > 0) ? { ...books.coarsened } : undefined;
+    }
+  }
+
+  /** Inside a transaction; the names are to be adopted after it. */
+  #mergeAll(intervals: readonly Interval[], books: Books, level: string, dayMs: number) {
+    let isSealed = false;
+    for (const interval of intervals) {
+      const { windows, save } = this.#coarsener.merge(interval, this.journal.last);
+      this.windows.save(save);
+      addReasons(books.coarsened, { [level]: windows });
+      this.losses.enter({ dayMs, kind: 'coarsened', reason: level, device: 0, count: windows });
+      isSealed ||= save.seen === undefined && save.part === this.#parts.present;
+    }
+    this.#saveBooks(books);
+    return isSealed && this.#renewNames();
   }
 
   close(): void {

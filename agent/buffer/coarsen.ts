@@ -13,6 +13,7 @@ import { decodeMetrics } from '../../shared/summary-codec.js';
 import { Seen } from '../seen.js';
 import type { WindowId, WindowSave } from '../stored-window.js';
 import type { Db } from './schema.js';
+import { unseal } from './sealed.js';
 
 const LEVELS = [
   { name: '15m', lengthMs: 900_000 },
@@ -176,7 +177,7 @@ function mergeSeen(fine: readonly Fine[], startMs: number): Uint8Array | undefin
   const seen = new Seen();
   for (const row of [...fine].sort((a, b) => a.start_ms - b.start_ms)) {
     if (row.seen === null) return undefined;
-    seen.merge(Seen.decode(row.seen, row.readings), (row.start_ms - startMs) * 1000);
+    seen.merge(Seen.decode(unseal(row.seen, 'window-damaged'), row.readings), (row.start_ms - startMs) * 1000);
   }
   return seen.encode();
 }

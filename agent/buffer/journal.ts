@@ -4,6 +4,7 @@
  */
 import type { Block } from '../block.js';
 import { decodeBlock, encodeBlock } from './block-codec.js';
+import { type Damage, damageOf } from './damage.js';
 import type { Db } from './schema.js';
 
 export class Journal {
@@ -11,26 +12,44 @@ export class Journal {
   last: number;
   /** Bytes of the blocks that are there. */
   bytes: number;
+  readonly #damage: Damage;
   readonly #statements;
 
   /** `savedUpTo`: the last block that the saved books hold; it may be gone already. */
-  constructor(db: Db, savedUpTo: number) {
+  constructor(db: Db, savedUpTo: number, damage: Damage) {
+    this.#damage = damage;
     this.#statements = {
       append: db.prepare('INSERT INTO journal VALUES (?, ?)'),
       blocks: db.prepare('SELECT sequence, block FROM journal ORDER BY sequence'),
       oldest: db.prepare('SELECT min(sequence) FROM journal').pluck(),
       last: db.prepare('SELECT coalesce(max(sequence), 0) FROM journal').pluck(),
       bytes: db.prepare('SELECT coalesce(sum(length(block)), 0) FROM journal').pluck(),
+      drop: db.prepare('DELETE FROM journal WHERE sequence = ?'),
       forget: db.prepare('DELETE FROM journal WHERE sequence < ?'),
     };
     this.last = Math.max(savedUpTo, this.#statements.last.get() as number);
     this.bytes = this.#statements.bytes.get() as number;
   }
 
-  /** In order. */
+  /** In order; those that are damaged are set aside. */
   *blocks(): Iterable<{ sequence: number; block: Block }> {
-    const rows = this.#statements.blocks.all() as { sequence: number; block: Uint8Array }[];
-    for (const { sequence, block } of rows) yield { sequence, block: decodeBlock(block) };
+    for (const row of this.#statements.blocks.all() as { sequence: number; block: Uint8Array }[]) {
+      const block = this.#read(row.sequence, row.block);
+      if (block !== undefined) yield { sequence: row.sequence, block };
+    }
+  }
+
+  #read(sequence: number, bytes: Uint8Array): Block | undefined {
+    try {
+      return decodeBlock(bytes);
+    } catch (error) {
+      const reason = damageOf(error);
+      if (reason === undefined) throw error;
+      // how many readings it held nobody knows: it counts as one
+      const row = { place: 'journal', key: String(sequence), reason, bytes } as const;
+      this.#damage.setAside(row, { count: 1 }, () => this.#statements.drop.run(sequence));
+      return undefined;
+    }
   }
 
   /** The first block that is there; where there is none, the next one. */

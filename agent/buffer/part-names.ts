@@ -62,8 +62,12 @@ export class PartNames {
   /** Another name from the next block on, and names that no block of the journal has are forgotten; as `begin`. */
   renew(oldestBlock: number, nextBlock: number): Names {
     const inUse = this.#names.filter((_, i) => (this.#names[i + 1]?.fromBlock ?? nextBlock) > oldestBlock);
-    const part = nameSession(openingOf(this.present ?? this.session), random());
-    return this.#save([...inUse, { fromBlock: nextBlock, part }]);
+    return this.#save([...inUse, { fromBlock: nextBlock, part: this.fresh() }]);
+  }
+
+  /** A name for one window, of the session that the journal is of. */
+  fresh(): number {
+    return nameSession(openingOf(this.present ?? this.session), random());
   }
 
   adopt(names: Names): void {

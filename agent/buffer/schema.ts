@@ -15,6 +15,7 @@
  *             highest count that the cloud has
  * held        readings from the future, until their time comes
  * undated     readings that brought no time while the clock was not believed, until it is
+ * damaged     rows whose checksum does not hold, from whatever table
  * quarantine  samples of what was rejected
  * imports     how far each imported file is in
  * refused     windows that could not be delivered, and why
@@ -57,6 +58,8 @@ const SCHEMA = `
   CREATE TABLE held (id INTEGER PRIMARY KEY, due_ms INTEGER NOT NULL, block BLOB NOT NULL);
   CREATE TABLE undated (id INTEGER PRIMARY KEY, boot TEXT NOT NULL, last_us INTEGER NOT NULL, readings INTEGER NOT NULL,
     block BLOB NOT NULL);
+  CREATE TABLE damaged (id INTEGER PRIMARY KEY, place TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL,
+    bytes BLOB NOT NULL);
   CREATE TABLE quarantine (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, payload BLOB NOT NULL);
   CREATE TABLE imports (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, position INTEGER NOT NULL, rows INTEGER NOT NULL,

@@ -6,6 +6,7 @@
 import type { BlockReading } from '../block.js';
 import { emptyTally } from '../block.js';
 import { decodeBlock, encodeBlock } from './block-codec.js';
+import { type Damage, damageOf } from './damage.js';
 import type { Db } from './schema.js';
 
 export interface UndatedRow {
@@ -19,12 +20,14 @@ export interface UndatedRow {
 const ROWS_AT_ONCE = 200;
 
 export class Undated {
+  readonly #damage: Damage;
   readonly #statements;
 
-  constructor(db: Db) {
+  constructor(db: Db, damage: Damage) {
+    this.#damage = damage;
     this.#statements = {
       add: db.prepare('INSERT INTO undated (boot, last_us, readings, block) VALUES (?, ?, ?, ?)'),
-      rows: db.prepare('SELECT id, boot AS bootId, block FROM undated ORDER BY id LIMIT ?'),
+      rows: db.prepare('SELECT id, boot AS bootId, readings, block FROM undated ORDER BY id LIMIT ?'),
       boots: db.prepare('SELECT boot AS bootId, max(last_us) AS lastUs FROM undated GROUP BY boot ORDER BY min(id)'),
       delete: db.prepare('DELETE FROM undated WHERE id = ?'),
       count: db.prepare('SELECT coalesce(sum(readings), 0) FROM undated').pluck(),
@@ -41,10 +44,25 @@ export class Undated {
     return this.#statements.boots.all() as { bootId: string; lastUs: number }[];
   }
 
-  /** Some, in order of arrival. */
+  /** Some, in order of arrival; those that are damaged are set aside. */
   rows(): UndatedRow[] {
-    const rows = this.#statements.rows.all(ROWS_AT_ONCE) as { id: number; bootId: string; block: Uint8Array }[];
-    return rows.map(({ id, bootId, block }) => ({ id, bootId, readings: decodeBlock(block).readings }));
+    const rows = this.#statements.rows.all(ROWS_AT_ONCE) as {
+      id: number;
+      bootId: string;
+      readings: number;
+      block: Uint8Array;
+    }[];
+    return rows.flatMap(({ id, bootId, readings, block }) => {
+      try {
+        return [{ id, bootId, readings: decodeBlock(block).readings }];
+      } catch (error) {
+        const reason = damageOf(error);
+        if (reason === undefined) throw error;
+        const row = { place: 'undated', key: String(id), reason, bytes: block } as const;
+        this.#damage.setAside(row, { count: readings }, () => this.delete(id));
+        return [];
+      }
+    });
   }
 
   /** Inside a transaction. */

@@ -9,11 +9,15 @@ import type { LedgerEntry } from '../../shared/batch.js';
 import type { MetricSummary } from '../../shared/summary.js';
 import { decodeMetrics, encodeMetrics } from '../../shared/summary-codec.js';
 import { type WindowKey, windowStartMs } from '../../shared/window.js';
+import { Seen } from '../seen.js';
 import type { BacklogState, BacklogWindow, StoredInterval, WindowId, WindowRef, WindowSave } from '../stored-window.js';
+import { type Damage, damageOf } from './damage.js';
 import type { Dictionary } from './dictionary.js';
 import { Outstanding } from './outstanding.js';
 import { Refused } from './refused.js';
 import type { Db } from './schema.js';
+import { isWhole, seal, unseal } from './sealed.js';
+import { prepareWindowStatements } from './window-statements.js';
 
 const DAY_MS = 86_400_000;
 
@@ -32,19 +36,22 @@ interface Row {
   seen: Uint8Array | null;
 }
 
-const COLUMNS = 'device, start_ms, length_ms, part, revision, folded, readings, summary, seen';
-
 export class Windows {
   readonly refused: Refused;
   readonly outstanding: Outstanding;
   readonly #dictionary: Dictionary;
+  readonly #damage: Damage;
+  readonly #freshPart: () => number;
   readonly #statements;
   /** Every length that a row has or might have had. */
   readonly #lengths: Set<number>;
 
-  constructor(db: Db, dictionary: Dictionary, pagesBytes: number) {
+  /** `freshPart` gives a part that no window has. */
+  constructor(db: Db, dictionary: Dictionary, pagesBytes: number, damage: Damage, freshPart: () => number) {
     this.#dictionary = dictionary;
-    this.#statements = prepareStatements(db);
+    this.#damage = damage;
+    this.#freshPart = freshPart;
+    this.#statements = prepareWindowStatements(db);
     this.refused = new Refused(db);
     this.outstanding = new Outstanding(db, pagesBytes);
     this.#lengths = new Set(db.prepare('SELECT length_ms FROM window_lengths').pluck().all() as number[]);
@@ -55,7 +62,7 @@ export class Windows {
     for (const lengthMs of this.#lengths) {
       const startMs = windowStartMs(timeUs, lengthMs);
       const rows = this.#statements.find.all(device, startMs, lengthMs) as Row[];
-      if (rows.length > 0) return storedInterval(rows, isOurs);
+      if (rows.length > 0) return this.#interval(rows, isOurs);
     }
     return undefined;
   }
@@ -76,7 +83,8 @@ export class Windows {
     this.#lengths.add(lengthMs);
     this.#statements.addLength.run(lengthMs); // every time: the transaction in which it was new may have failed
     const summary = encodeMetrics(window.metrics, startMs, lengthMs);
-    const bytes = summary.length + (seen?.length ?? 0);
+    const memory = seen === undefined ? null : seal(seen);
+    const bytes = summary.length + (memory?.length ?? 0);
     this.#statements.save.run(
       device,
       startMs,
@@ -88,7 +96,7 @@ export class Windows {
       readings,
       bytes,
       summary,
-      seen ?? null,
+      memory,
     );
     if (window.gained > 0) this.#statements.addLedger.run(device, dayOf(startMs), window.gained);
   }
@@ -104,7 +112,7 @@ export class Windows {
       after.part,
       limit,
     ) as Row[];
-    return rows.map((row) => this.#backlogWindow(row));
+    return rows.flatMap((row) => this.#whole(row) ?? []);
   }
 
   /** One window as it may be sent now; undefined where it has its receipt or is not closed. */
@@ -114,7 +122,7 @@ export class Windows {
     const row = this.#statements.unsent.get(device, startMs, lengthMs, part, steadyMs, leastAttempted) as
       | Row
       | undefined;
-    return row === undefined ? undefined : this.#backlogWindow(row);
+    return row === undefined ? undefined : this.#whole(row);
   }
 
   /** These revisions are about to leave; returns those that are still the newest. Inside a transaction. */
@@ -146,12 +154,12 @@ export class Windows {
 
   /**
    * Forgets windows that have their receipt, were last changed before `beforeMs` (on the steady clock) and are over at
-   * `overMs`; returns their parts. What was counted while nobody knew the time may be from the future, and is known when it
-   * comes again. A window whose blocks are still in the journal stays, and so does one that is in memory: recovery
-   * must find that it holds them. Inside a transaction.
+   * `overMs`; returns their parts. A part stays as long as the newest one of its window. What was counted while nobody knew
+   * the time may be from the future, and is known when it comes again. A window whose blocks are still in the journal stays,
+   * and so does one that is in memory: recovery must find that it holds them. Inside a transaction.
    */
   purge(beforeMs: number, overMs: number, limit: number, isOpen: IsOpen): number[] {
-    const rows = this.#statements.purgeable.all(beforeMs, overMs, limit) as Row[];
+    const rows = this.#statements.purgeable.all({ beforeMs, overMs, limit }) as Row[];
     const parts: number[] = [];
     for (const { device, start_ms: startMs, length_ms: lengthMs, part } of rows) {
       if (isOpen({ device, startMs, lengthMs })) continue;
@@ -174,6 +182,52 @@ export class Windows {
     return [...entries.values()];
   }
 
+  #interval(rows: readonly Row[], isOurs: (part: number) => boolean): StoredInterval | undefined {
+    try {
+      if (rows.every(({ seen }) => seen === null || isWhole(seen))) return storedInterval(rows, isOurs);
+    } catch (error) {
+      if (damageOf(error) === undefined) throw error;
+    }
+    const { device, start_ms, length_ms } = rows[0]!;
+    for (const row of rows) this.#setAside(row);
+    const left = (this.#statements.find.all(device, start_ms, length_ms) as Row[]).filter((row) => !damageIn(row));
+    return left.length === 0 ? undefined : storedInterval(left, isOurs);
+  }
+
+  #whole(row: Row): BacklogWindow | undefined {
+    try {
+      return this.#backlogWindow(row);
+    } catch (error) {
+      if (!this.#setAside(row)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Looks at the windows of an interval, and sets aside those that are damaged. */
+  inspect(device: number, startMs: number, endMs: number): number {
+    const rows = this.#statements.within.all(device, startMs, endMs) as Row[];
+    return rows.filter((row) => this.#setAside(row)).length;
+  }
+
+  /**
+   * Where a row is damaged: sets it aside, and puts an empty part of another name in its place, so that nothing replaces what
+   * the cloud may have of it, and no block that is in it counts again.
+   */
+  #setAside(row: Row): boolean {
+    const { device, start_ms: startMs, length_ms: lengthMs, part, readings, summary, seen } = row;
+    const reason = damageIn(row);
+    if (reason === undefined) return false;
+    const isOwed = this.#statements.isOwed.get(device, startMs, lengthMs, part) !== undefined;
+    const lost = { count: isOwed ? readings : 0, dayMs: dayOf(startMs), device };
+    const bytes = Buffer.concat([summary, seen ?? new Uint8Array()]);
+    const key = JSON.stringify({ device, startMs, lengthMs, part, revision: row.revision, readings });
+    const empty = encodeMetrics(new Map(), startMs, lengthMs);
+    this.#damage.setAside({ place: 'windows', key, reason, bytes }, lost, () => {
+      this.#statements.empty.run(this.#freshPart(), empty, seal(new Seen().encode()), device, startMs, lengthMs, part);
+    });
+    return true;
+  }
+
   #backlogWindow(row: Row): BacklogWindow {
     const key: WindowKey = {
       ...this.#dictionary.deviceName(row.device),
@@ -191,6 +245,19 @@ export class Windows {
       summary: { ...key, revision: row.revision, readings: row.readings, metrics },
       bytes: row.summary.length,
     };
+  }
+}
+
+/** In words; undefined where there is none. */
+function damageIn({ start_ms, length_ms, summary, seen }: Row): string | undefined {
+  if (seen !== null && !isWhole(seen)) return 'the checksum of what it remembers does not hold';
+  try {
+    decodeMetrics(summary, start_ms, length_ms);
+    return undefined;
+  } catch (error) {
+    const reason = damageOf(error);
+    if (reason === undefined) throw error;
+    return reason;
   }
 }
 
@@ -213,69 +280,15 @@ function storedInterval(rows: readonly Row[], isOurs: (part: number) => boolean)
       folded: growing.folded,
       readings: growing.readings,
       metrics: decodeMetrics(growing.summary, startMs, lengthMs),
-      seen: growing.seen ?? undefined,
+      seen: growing.seen === null ? undefined : unseal(growing.seen, 'window-damaged'),
     },
     frozen: rows.flatMap((row) => {
       const { readings, seen } = row;
-      return row === growing || seen === null ? [] : [{ readings, seen }];
+      return row === growing || seen === null ? [] : [{ readings, seen: unseal(seen, 'window-damaged') }];
     }),
   };
 }
 
 function dayOf(timeMs: number): number {
   return Math.floor(timeMs / DAY_MS) * DAY_MS;
-}
-
-function prepareStatements(db: Db) {
-  const key = 'device = ? AND start_ms = ? AND length_ms = ? AND part = ?';
-  return {
-    find: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ?`),
-    // start_ms > ? leaves out a window that ends where the interval begins
-    overlap: db.prepare(
-      'SELECT 1 FROM windows WHERE device = ? AND start_ms > ? AND start_ms < ? AND length_ms = ? LIMIT 1',
-    ),
-    addLength: db.prepare('INSERT OR IGNORE INTO window_lengths VALUES (?)'),
-    save: db.prepare(
-      `INSERT INTO windows (device, start_ms, length_ms, part, revision, folded, closes_ms, readings, bytes, summary, seen)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET revision = excluded.revision, folded = excluded.folded, closes_ms = excluded.closes_ms,
-         readings = excluded.readings, bytes = excluded.bytes, summary = excluded.summary, seen = excluded.seen`,
-    ),
-    addLedger: db.prepare(
-      'INSERT INTO ledger VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET readings = readings + excluded.readings',
-    ),
-    ledger: db.prepare('SELECT readings FROM ledger WHERE device = ? AND day_ms = ?').pluck(),
-    backlog: db.prepare(
-      `SELECT ${COLUMNS} FROM windows INDEXED BY backlog WHERE revision > receipted AND closes_ms <= ?
-         AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
-    ),
-    leftBefore: db.prepare(
-      `SELECT ${COLUMNS} FROM windows INDEXED BY outstanding WHERE attempted > receipted AND closes_ms <= ?
-         AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
-    ),
-    unsent: db.prepare(
-      `SELECT ${COLUMNS} FROM windows WHERE ${key} AND revision > receipted AND closes_ms <= ? AND attempted >= ?`,
-    ),
-    backlogState: db.prepare(
-      `SELECT count(*) AS windows, coalesce(sum(bytes), 0) AS bytes, min(start_ms) AS oldestMs
-         FROM windows INDEXED BY backlog WHERE revision > receipted`,
-    ),
-    lastClosing: db
-      .prepare(
-        `SELECT max(
-           (SELECT coalesce(max(closes_ms), 0) FROM windows INDEXED BY receipted WHERE revision <= receipted),
-           (SELECT coalesce(max(closes_ms), 0) FROM windows INDEXED BY backlog WHERE revision > receipted))`,
-      )
-      .pluck(),
-    attempted: db
-      .prepare(`UPDATE windows SET attempted = revision WHERE ${key} AND revision = ? RETURNING bytes`)
-      .pluck(),
-    receipted: db.prepare(`UPDATE windows SET receipted = ? WHERE ${key} AND receipted < ?`),
-    purgeable: db.prepare(
-      `SELECT device, start_ms, length_ms, part FROM windows INDEXED BY receipted
-         WHERE revision <= receipted AND closes_ms <= ? AND start_ms + length_ms <= ?
-         AND folded < (SELECT coalesce(min(sequence), 9e15) FROM journal) ORDER BY closes_ms LIMIT ?`,
-    ),
-    purge: db.prepare(`DELETE FROM windows WHERE ${key}`),
-  };
 }

@@ -1,0 +1,87 @@
+/** What is asked of the table of windows. */
+import type { Statement } from 'better-sqlite3';
+import type { Db } from './schema.js';
+
+type Name =
+  | 'find'
+  | 'overlap'
+  | 'within'
+  | 'isOwed'
+  | 'empty'
+  | 'addLength'
+  | 'save'
+  | 'addLedger'
+  | 'ledger'
+  | 'backlog'
+  | 'leftBefore'
+  | 'unsent'
+  | 'backlogState'
+  | 'lastClosing'
+  | 'attempted'
+  | 'receipted'
+  | 'purgeable'
+  | 'purge';
+
+const COLUMNS = 'device, start_ms, length_ms, part, revision, folded, readings, summary, seen';
+
+export function prepareWindowStatements(db: Db): Readonly<Record<Name, Statement>> {
+  const key = 'device = ? AND start_ms = ? AND length_ms = ? AND part = ?';
+  return {
+    find: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ?`),
+    // start_ms > ? leaves out a window that ends where the interval begins
+    overlap: db.prepare(
+      'SELECT 1 FROM windows WHERE device = ? AND start_ms > ? AND start_ms < ? AND length_ms = ? LIMIT 1',
+    ),
+    within: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms >= ? AND start_ms < ?`),
+    isOwed: db.prepare(`SELECT 1 FROM windows WHERE ${key} AND revision > receipted`),
+    empty: db.prepare(
+      `UPDATE windows SET part = ?, revision = 0, attempted = 0, receipted = 0, readings = 0, bytes = 0, summary = ?, seen = ?
+         WHERE ${key}`,
+    ),
+    addLength: db.prepare('INSERT OR IGNORE INTO window_lengths VALUES (?)'),
+    save: db.prepare(
+      `INSERT INTO windows (device, start_ms, length_ms, part, revision, folded, closes_ms, readings, bytes, summary, seen)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET revision = excluded.revision, folded = excluded.folded, closes_ms = excluded.closes_ms,
+         readings = excluded.readings, bytes = excluded.bytes, summary = excluded.summary, seen = excluded.seen`,
+    ),
+    addLedger: db.prepare(
+      'INSERT INTO ledger VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET readings = readings + excluded.readings',
+    ),
+    ledger: db.prepare('SELECT readings FROM ledger WHERE device = ? AND day_ms = ?').pluck(),
+    backlog: db.prepare(
+      `SELECT ${COLUMNS} FROM windows INDEXED BY backlog WHERE revision > receipted AND closes_ms <= ?
+         AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
+    ),
+    leftBefore: db.prepare(
+      `SELECT ${COLUMNS} FROM windows INDEXED BY outstanding WHERE attempted > receipted AND closes_ms <= ?
+         AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
+    ),
+    unsent: db.prepare(
+      `SELECT ${COLUMNS} FROM windows WHERE ${key} AND revision > receipted AND closes_ms <= ? AND attempted >= ?`,
+    ),
+    backlogState: db.prepare(
+      `SELECT count(*) AS windows, coalesce(sum(bytes), 0) AS bytes, min(start_ms) AS oldestMs
+         FROM windows INDEXED BY backlog WHERE revision > receipted`,
+    ),
+    lastClosing: db
+      .prepare(
+        `SELECT max(
+           (SELECT coalesce(max(closes_ms), 0) FROM windows INDEXED BY receipted WHERE revision <= receipted),
+           (SELECT coalesce(max(closes_ms), 0) FROM windows INDEXED BY backlog WHERE revision > receipted))`,
+      )
+      .pluck(),
+    attempted: db
+      .prepare(`UPDATE windows SET attempted = revision WHERE ${key} AND revision = ? RETURNING bytes`)
+      .pluck(),
+    receipted: db.prepare(`UPDATE windows SET receipted = ? WHERE ${key} AND receipted < ?`),
+    purgeable: db.prepare(
+      `SELECT device, start_ms, length_ms, part FROM windows AS one INDEXED BY receipted
+         WHERE revision <= receipted AND closes_ms <= @beforeMs AND start_ms + length_ms <= @overMs
+         AND folded < (SELECT coalesce(min(sequence), 9e15) FROM journal)
+         AND NOT EXISTS (SELECT 1 FROM windows AS other WHERE other.device = one.device AND other.start_ms = one.start_ms
+           AND other.length_ms = one.length_ms AND other.closes_ms > @beforeMs) ORDER BY closes_ms LIMIT @limit`,
+    ),
+    purge: db.prepare(`DELETE FROM windows WHERE ${key}`),
+  };
+}
