@@ -7,7 +7,7 @@
 import type { Duplex } from 'node:stream';
 import type { Aedes, AedesOptions, AuthenticateError, Client, PublishPacket } from 'aedes';
 import { type Access, mayPublish, maySubscribe, type Rights } from './broker-access.js';
-import { clientOf, RetainedBytes, stillAlive } from './broker-aedes.js';
+import { Acknowledgements, clientOf, RetainedBytes, stillAlive } from './broker-aedes.js';
 import { type Connection, isBehind, Pace, PacketLengths, Waiting, watchReads } from './broker-connection.js';
 import type { Arrival } from './broker-listener.js';
 import { arrivalTimes, type SourceContext, seldom } from './source-context.js';
@@ -44,6 +44,7 @@ export class BrokerClients {
   /** Those that have subscribed to something. */
   readonly #listening = new Set<Connection>();
   readonly #retained: RetainedBytes;
+  readonly #acknowledgements = new Acknowledgements();
   #closing = false;
 
   constructor(options: BrokerSourceOptions, context: SourceContext, access: Access) {
@@ -166,19 +167,20 @@ export class BrokerClients {
       if (connection.pace !== undefined) stillAlive(client);
       // held back until its client had gone: at QoS 1 and 2 it will be sent again
       if (client.closed && !will && packet.qos > 0) over();
-      else this.#hand(packet, over, callback);
+      else this.#hand(client, packet, over, callback);
     };
     if (connection.pace === undefined) hand();
     else if (connection.pace.pass(hand)) this.counters.heldBack++;
   };
 
-  #hand(packet: PublishPacket, over: () => void, callback: (error?: Error) => void): void {
+  #hand(client: Client, packet: PublishPacket, over: () => void, callback: (error?: Error) => void): void {
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     this.#context.accept({ topic: packet.topic, payload, arrivalUs: this.#arrivalUs() }, (error) => {
       if (error === undefined) this.counters.stored++;
       else this.counters.unstored++;
       over(); // first: the callback may read on
-      callback(error);
+      const isDone = error === undefined && !this.isHeard && this.#acknowledgements.take(client, packet, callback);
+      if (!isDone) callback(error);
     });
   }
 
