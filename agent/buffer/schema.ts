@@ -27,9 +27,9 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { EdgetallyError, type ErrorCode } from '../../shared/errors.js';
+import { isReadable, latestVersion, MIGRATIONS, migrate, versionOf } from './migrations.js';
 
 const APPLICATION_ID = 0x45544c41; // "ETLA"
-const SCHEMA_VERSION = 1;
 const OLDEST_SQLITE = [3, 51, 3] as const; // a corruption bug of the WAL is mended there
 
 const SCHEMA = `
@@ -129,12 +129,13 @@ function prepare(db: Db, path: string): void {
   if (isNew) {
     db.exec(SCHEMA);
     db.pragma(`application_id = ${APPLICATION_ID}`);
-    db.pragma(`user_version = ${SCHEMA_VERSION}`);
+    db.pragma(`user_version = ${latestVersion(MIGRATIONS)}`);
     const set = db.prepare('INSERT INTO meta VALUES (?, ?)');
     set.run('epoch', randomBytes(16).toString('hex'));
     set.run('session', 0);
   }
   checkVersion(db, path);
+  migrate(db, MIGRATIONS);
   db.exec(REFUSED);
 }
 
@@ -142,9 +143,9 @@ function checkVersion(db: Db, path: string): void {
   if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID) {
     throw new EdgetallyError('database-invalid', `${path} is not the database of a gateway`);
   }
-  const version = Number(db.pragma('user_version', { simple: true }));
-  if (version > SCHEMA_VERSION) {
-    throw new EdgetallyError('database-newer', `${path} has version ${version}, this program knows ${SCHEMA_VERSION}`);
+  const known = latestVersion(MIGRATIONS);
+  if (!isReadable(db, known)) {
+    throw new EdgetallyError('database-newer', `${path} has version ${versionOf(db)}, this program knows ${known}`);
   }
 }
 
