@@ -256,10 +256,12 @@ export class EdgeBuffer {
     else throw new EdgetallyError('database-failed', `${this.path}: the disk is full; intake waits for room`);
   }
 
-  /** What one transaction may write of them. */
+  /** What one transaction may write of them; of none one piece, as a transaction may be asked for its fsync. */
   #inPieces<T>(rows: readonly T[]): T[][] {
     const size = this.disk.rowsAtOnce;
-    return Array.from({ length: Math.ceil(rows.length / size) }, (_, i) => rows.slice(i * size, (i + 1) * size));
+    return Array.from({ length: Math.max(1, Math.ceil(rows.length / size)) }, (_, i) =>
+      rows.slice(i * size, (i + 1) * size),
+    );
   }
 
   /** Inside a transaction; to be adopted after it. */
