@@ -13,7 +13,7 @@ import type { Block, BlockReading, UntoldLoss } from '../block.js';
 import { addReasons, type Books, booksSchema, emptyBooks } from '../books.js';
 import type { StoredInterval, WindowRef, WindowSave } from '../stored-window.js';
 import { Ballast } from './ballast.js';
-import { Coarsener, type Interval } from './coarsen.js';
+import { Coarsener, type Mergeable } from './coarsen.js';
 import { Damage, damageOf } from './damage.js';
 import { Dictionary } from './dictionary.js';
 import { Disk } from './disk.js';
@@ -29,6 +29,7 @@ import { Quarantine, type QuarantineSample } from './quarantine.js';
 import { type Db, explain, openDatabase, openReadOnly } from './schema.js';
 import { StoredTimes } from './time-marks.js';
 import { Undated } from './undated.js';
+import { WindowKeys } from './window-keys.js';
 import { type IsOpen, Windows } from './windows.js';
 
 /** What one commit makes durable together. */
@@ -78,7 +79,8 @@ export class EdgeBuffer {
       this.disk = new Disk(db, path, options.maxBytes);
       this.#durability = new Durability(db, options);
       this.#ballast = new Ballast(`${path}-ballast`);
-      this.#coarsener = new Coarsener(db);
+      const keys = new WindowKeys(db);
+      this.#coarsener = new Coarsener(db, keys);
       this.#meta = new Meta(db);
       this.epoch = String(this.#meta.text('epoch'));
       this.#parts = new PartNames(this.#meta, readOnly);
@@ -90,7 +92,9 @@ export class EdgeBuffer {
       this.damage = new Damage(db, this.losses, () => this.times.newestMs, readOnly);
       this.undated = new Undated(db, this.damage);
       this.held = new Held(db, this.damage);
-      this.windows = new Windows(db, this.dictionary, this.disk.shares.pages, this.damage, () => this.#parts.fresh());
+      this.windows = new Windows(db, this.dictionary, keys, this.disk.shares.pages, this.damage, () =>
+        this.#parts.fresh(),
+      );
       this.times = new StoredTimes(db, this.windows);
       const books = this.#meta.text('books');
       this.savedBooks = {
@@ -231,7 +235,7 @@ export class EdgeBuffer {
   }
 
   /** Inside a transaction; the names are to be adopted after it. */
-  #mergeAll(intervals: readonly Interval[], books: Books, level: string, dayMs: number) {
+  #mergeAll(intervals: readonly Mergeable[], books: Books, level: string, dayMs: number) {
     let isSealed = false;
     for (const interval of intervals) {
       const { windows, save } = this.#coarsener.merge(interval, this.journal.last);

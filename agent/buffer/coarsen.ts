@@ -14,6 +14,7 @@ import { Seen } from '../seen.js';
 import type { WindowId, WindowSave } from '../stored-window.js';
 import type { Db } from './schema.js';
 import { unseal } from './sealed.js';
+import type { WindowKeys, WindowPlace } from './window-keys.js';
 
 const LEVELS = [
   { name: '15m', lengthMs: 900_000 },
@@ -43,18 +44,25 @@ type Key = Pick<Fine, 'start_ms' | 'length_ms' | 'part'> & { device: number };
 
 const START: Key = { start_ms: Number.MIN_SAFE_INTEGER, device: 0, length_ms: 0, part: 0 };
 
+/** As of the moment that was looked at: nothing may be saved between that and merging. */
+export interface Mergeable extends Interval {
+  readonly places: readonly WindowPlace[];
+}
+
 /** Intervals of one level whose windows may be merged now. */
 export interface Candidates {
   readonly level: string;
-  readonly intervals: readonly Interval[];
+  readonly intervals: readonly Mergeable[];
 }
 
 export class Coarsener {
+  readonly #keys: WindowKeys;
   readonly #statements;
   /** How far each level has been looked through; what is found later before that is looked at when all levels are done. */
   #looked: Key[] = LEVELS.map(() => START);
 
-  constructor(db: Db) {
+  constructor(db: Db, keys: WindowKeys) {
+    this.#keys = keys;
     this.#statements = prepareStatements(db);
   }
 
@@ -71,7 +79,9 @@ export class Coarsener {
 
   #look(beforeMs: number, isOpen: (interval: Interval) => boolean, maxRows: number): Candidates {
     for (const [index, { name, lengthMs }] of LEVELS.entries()) {
-      const intervals = new Map<string, Interval>();
+      const intervals: Mergeable[] = [];
+      const tried = new Set<string>();
+      const placesIn = remembering((startMs) => this.#keys.startingIn(startMs, startMs + lengthMs));
       let rows = 0;
       while (rows < maxRows) {
         const page = this.#page(index, lengthMs, beforeMs - lengthMs, maxRows);
@@ -81,15 +91,16 @@ export class Coarsener {
           const startMs = Math.floor(key.start_ms / lengthMs) * lengthMs;
           const interval = { device: key.device, startMs, lengthMs };
           const id = `${key.device}/${startMs}`;
-          if (intervals.has(id) || isOpen(interval)) continue;
-          const windows = this.#mergeable(interval);
-          if (windows === 0) continue;
-          intervals.set(id, interval);
-          rows += windows;
+          if (tried.has(id)) continue;
+          tried.add(id);
+          const places = placesIn(startMs).get(key.device) ?? [];
+          if (isOpen(interval) || !this.#mayMerge(interval, places)) continue;
+          intervals.push({ ...interval, places });
+          rows += places.length;
         }
         if (page.length < maxRows) break;
       }
-      if (intervals.size > 0) return { level: name, intervals: [...intervals.values()] };
+      if (intervals.length > 0) return { level: name, intervals };
     }
     return { level: '', intervals: [] };
   }
@@ -100,23 +111,15 @@ export class Coarsener {
     return this.#statements.page.all(lengthMs, startsBeforeMs, start_ms, device, length_ms, part, limit) as Key[];
   }
 
-  /** How many windows the interval has, if they may be merged into one; else 0. */
-  #mergeable({ device, startMs, lengthMs }: Interval): number {
-    const fine = this.#statements.keys.all(device, startMs, startMs + lengthMs) as Pick<
-      Fine,
-      'start_ms' | 'length_ms' | 'attempted'
-    >[];
-    const mayGo = (row: (typeof fine)[number]) =>
-      row.attempted === 0 && row.start_ms + row.length_ms <= startMs + lengthMs;
-    if (fine.length < 2 || !fine.every(mayGo)) return 0;
-    const endBefore = this.#statements.before.get(device, startMs) as number | undefined;
-    return endBefore === undefined || endBefore <= startMs ? fine.length : 0;
+  /** Whether the windows that start in the interval may be merged into one. */
+  #mayMerge({ device, startMs, lengthMs }: Interval, places: readonly WindowPlace[]): boolean {
+    const mayGo = (one: WindowPlace) => one.attempted === 0 && one.startMs + one.lengthMs <= startMs + lengthMs;
+    return places.length >= 2 && places.every(mayGo) && !this.#keys.reachesOver(device, startMs);
   }
 
   /** Takes the windows of an interval out and returns the one to save in their place. Inside a transaction. */
-  merge(interval: Interval, folded: number): { windows: number; save: WindowSave } {
-    const { device, startMs, lengthMs } = interval;
-    const fine = this.#statements.within.all(device, startMs, startMs + lengthMs) as Fine[];
+  merge({ device, startMs, lengthMs, places }: Mergeable, folded: number): { windows: number; save: WindowSave } {
+    const fine = places.map((one) => this.#statements.row.get(device, one.startMs, one.lengthMs, one.part) as Fine);
     for (const row of fine) this.#statements.delete.run(device, row.start_ms, row.length_ms, row.part);
     const seen = mergeSeen(fine, startMs);
     const save: WindowSave = {
@@ -136,6 +139,15 @@ export class Coarsener {
   }
 }
 
+/** The last answer, for questions that come in order. */
+function remembering<T>(answer: (startMs: number) => T): (startMs: number) => T {
+  let last: { startMs: number; value: T } | undefined;
+  return (startMs) => {
+    if (last?.startMs !== startMs) last = { startMs, value: answer(startMs) };
+    return last.value;
+  };
+}
+
 function prepareStatements(db: Db) {
   return {
     // the backlog is read in order of time, so this meets the oldest first
@@ -144,18 +156,10 @@ function prepareStatements(db: Db) {
          WHERE revision > receipted AND attempted = 0 AND length_ms < ? AND start_ms <= ?
          AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
     ),
-    keys: db.prepare(
-      'SELECT start_ms, length_ms, attempted FROM windows WHERE device = ? AND start_ms >= ? AND start_ms < ?',
-    ),
-    within: db.prepare(
+    row: db.prepare(
       `SELECT start_ms, length_ms, part, revision, attempted, closes_ms, readings, summary, seen FROM windows
-         WHERE device = ? AND start_ms >= ? AND start_ms < ?`,
+         WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ?`,
     ),
-    before: db
-      .prepare(
-        'SELECT start_ms + length_ms FROM windows WHERE device = ? AND start_ms < ? ORDER BY start_ms DESC LIMIT 1',
-      )
-      .pluck(),
     delete: db.prepare('DELETE FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ?'),
   };
 }

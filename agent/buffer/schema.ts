@@ -9,6 +9,7 @@
  *             committed; the backlog is the rows where the one is above the other. attempted is the highest revision
  *             that ever left: while it is 0 nobody else knows the window. folded says up to which block the journal is
  *             in it. seen is NULL where the memory of what was counted was given up to save room
+ *             in the order of time, because what is saved, sent and receipted together is of one time: see window-keys.ts
  * window_lengths   every length that a window has
  * ledger      readings counted per device and UTC day, sent along so that the cloud knows what it lacks
  * losses      what was lost, left out or put aside, by UTC day, kind, reason and device (0: not known); receipted is the
@@ -43,15 +44,15 @@ const SCHEMA = `
     folded INTEGER NOT NULL,
     closes_ms INTEGER NOT NULL, readings INTEGER NOT NULL, bytes INTEGER NOT NULL,
     summary BLOB NOT NULL, seen BLOB,
-    PRIMARY KEY (device, start_ms, length_ms, part)
+    PRIMARY KEY (start_ms, device, length_ms, part)
   ) WITHOUT ROWID;
   CREATE INDEX backlog ON windows (start_ms, device, length_ms, part, closes_ms, bytes)
     WHERE revision > receipted;
   CREATE INDEX receipted ON windows (closes_ms) WHERE revision <= receipted;
   CREATE INDEX outstanding ON windows (start_ms, device, length_ms, part, bytes) WHERE attempted > receipted;
   CREATE TABLE window_lengths (length_ms INTEGER PRIMARY KEY) WITHOUT ROWID;
-  CREATE TABLE ledger (device INTEGER NOT NULL, day_ms INTEGER NOT NULL, readings INTEGER NOT NULL,
-    PRIMARY KEY (device, day_ms)) WITHOUT ROWID;
+  CREATE TABLE ledger (day_ms INTEGER NOT NULL, device INTEGER NOT NULL, readings INTEGER NOT NULL,
+    PRIMARY KEY (day_ms, device)) WITHOUT ROWID;
   CREATE TABLE losses (day_ms INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, device INTEGER NOT NULL,
     count INTEGER NOT NULL, receipted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (day_ms, kind, reason, device)) WITHOUT ROWID;
@@ -71,7 +72,7 @@ const REFUSED = `
   CREATE TABLE IF NOT EXISTS refused (
     device INTEGER NOT NULL, start_ms INTEGER NOT NULL, length_ms INTEGER NOT NULL, part INTEGER NOT NULL,
     revision INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, at_ms INTEGER NOT NULL,
-    PRIMARY KEY (device, start_ms, length_ms, part)
+    PRIMARY KEY (start_ms, device, length_ms, part)
   ) WITHOUT ROWID;
 `;
 

@@ -4,11 +4,9 @@ import type { Db } from './schema.js';
 
 type Name =
   | 'find'
-  | 'overlap'
   | 'within'
   | 'isOwed'
   | 'empty'
-  | 'addLength'
   | 'save'
   | 'addLedger'
   | 'ledger'
@@ -28,17 +26,12 @@ export function prepareWindowStatements(db: Db): Readonly<Record<Name, Statement
   const key = 'device = ? AND start_ms = ? AND length_ms = ? AND part = ?';
   return {
     find: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ?`),
-    // start_ms > ? leaves out a window that ends where the interval begins
-    overlap: db.prepare(
-      'SELECT 1 FROM windows WHERE device = ? AND start_ms > ? AND start_ms < ? AND length_ms = ? LIMIT 1',
-    ),
     within: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms >= ? AND start_ms < ?`),
     isOwed: db.prepare(`SELECT 1 FROM windows WHERE ${key} AND revision > receipted`),
     empty: db.prepare(
       `UPDATE windows SET part = ?, revision = 0, attempted = 0, receipted = 0, readings = 0, bytes = 0, summary = ?, seen = ?
          WHERE ${key}`,
     ),
-    addLength: db.prepare('INSERT OR IGNORE INTO window_lengths VALUES (?)'),
     save: db.prepare(
       `INSERT INTO windows (device, start_ms, length_ms, part, revision, folded, closes_ms, readings, bytes, summary, seen)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -17,6 +17,7 @@ import { Outstanding } from './outstanding.js';
 import { Refused } from './refused.js';
 import type { Db } from './schema.js';
 import { isWhole, seal, unseal } from './sealed.js';
+import type { WindowKeys } from './window-keys.js';
 import { prepareWindowStatements } from './window-statements.js';
 
 const DAY_MS = 86_400_000;
@@ -43,23 +44,29 @@ export class Windows {
   readonly #damage: Damage;
   readonly #freshPart: () => number;
   readonly #statements;
-  /** Every length that a row has or might have had. */
-  readonly #lengths: Set<number>;
+  readonly #keys: WindowKeys;
 
   /** `freshPart` gives a part that no window has. */
-  constructor(db: Db, dictionary: Dictionary, pagesBytes: number, damage: Damage, freshPart: () => number) {
+  constructor(
+    db: Db,
+    dictionary: Dictionary,
+    keys: WindowKeys,
+    pagesBytes: number,
+    damage: Damage,
+    freshPart: () => number,
+  ) {
     this.#dictionary = dictionary;
     this.#damage = damage;
     this.#freshPart = freshPart;
     this.#statements = prepareWindowStatements(db);
     this.refused = new Refused(db);
     this.outstanding = new Outstanding(db, pagesBytes);
-    this.#lengths = new Set(db.prepare('SELECT length_ms FROM window_lengths').pluck().all() as number[]);
+    this.#keys = keys;
   }
 
   /** What is stored of the device's window that holds the instant, whatever its length. `isOurs`: the part may grow. */
   find(device: number, timeUs: number, isOurs: (part: number) => boolean): StoredInterval | undefined {
-    for (const lengthMs of this.#lengths) {
+    for (const lengthMs of this.#keys.lengths) {
       const startMs = windowStartMs(timeUs, lengthMs);
       const rows = this.#statements.find.all(device, startMs, lengthMs) as Row[];
       if (rows.length > 0) return this.#interval(rows, isOurs);
@@ -69,19 +76,13 @@ export class Windows {
 
   /** Lengths of the device's windows that overlap `[startMs, endMs)`. */
   lengthsIn(device: number, startMs: number, endMs: number): number[] {
-    const lengths: number[] = [];
-    for (const lengthMs of this.#lengths) {
-      if (this.#statements.overlap.get(device, startMs - lengthMs, endMs, lengthMs) !== undefined)
-        lengths.push(lengthMs);
-    }
-    return lengths;
+    return this.#keys.lengthsIn(device, startMs, endMs);
   }
 
   /** Inside a transaction. */
   save(window: WindowSave): void {
     const { device, startMs, lengthMs, part, revision, folded, closesMs, readings, seen } = window;
-    this.#lengths.add(lengthMs);
-    this.#statements.addLength.run(lengthMs); // every time: the transaction in which it was new may have failed
+    this.#keys.addLength(lengthMs);
     const summary = encodeMetrics(window.metrics, startMs, lengthMs);
     const memory = seen === undefined ? null : seal(seen);
     const bytes = summary.length + (memory?.length ?? 0);
@@ -98,7 +99,7 @@ export class Windows {
       summary,
       memory,
     );
-    if (window.gained > 0) this.#statements.addLedger.run(device, dayOf(startMs), window.gained);
+    if (window.gained > 0) this.#statements.addLedger.run(dayOf(startMs), device, window.gained);
   }
 
   /** Windows without a receipt that may be sent, oldest first, behind `after`. */
