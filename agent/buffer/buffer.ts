@@ -29,7 +29,6 @@ import { Quarantine, type QuarantineSample } from './quarantine.js';
 import { type Db, explain, openDatabase, openReadOnly } from './schema.js';
 import { StoredTimes } from './time-marks.js';
 import { Undated } from './undated.js';
-import { WindowKeys } from './window-keys.js';
 import { type IsOpen, Windows } from './windows.js';
 
 /** What one commit makes durable together. */
@@ -79,8 +78,6 @@ export class EdgeBuffer {
       this.disk = new Disk(db, path, options.maxBytes);
       this.#durability = new Durability(db, options);
       this.#ballast = new Ballast(`${path}-ballast`);
-      const keys = new WindowKeys(db);
-      this.#coarsener = new Coarsener(db, keys);
       this.#meta = new Meta(db);
       this.epoch = String(this.#meta.text('epoch'));
       this.#parts = new PartNames(this.#meta, readOnly);
@@ -92,9 +89,8 @@ export class EdgeBuffer {
       this.damage = new Damage(db, this.losses, () => this.times.newestMs, readOnly);
       this.undated = new Undated(db, this.damage);
       this.held = new Held(db, this.damage);
-      this.windows = new Windows(db, this.dictionary, keys, this.disk.shares.pages, this.damage, () =>
-        this.#parts.fresh(),
-      );
+      this.windows = new Windows(db, this.dictionary, this.disk.shares.pages, this.damage, () => this.#parts.fresh());
+      this.#coarsener = new Coarsener(db, this.windows.keys);
       this.times = new StoredTimes(db, this.windows);
       const books = this.#meta.text('books');
       this.savedBooks = {

@@ -17,7 +17,7 @@ import { Outstanding } from './outstanding.js';
 import { Refused } from './refused.js';
 import type { Db } from './schema.js';
 import { isWhole, seal, unseal } from './sealed.js';
-import type { WindowKeys } from './window-keys.js';
+import { WindowKeys } from './window-keys.js';
 import { prepareWindowStatements } from './window-statements.js';
 
 const DAY_MS = 86_400_000;
@@ -40,33 +40,26 @@ interface Row {
 export class Windows {
   readonly refused: Refused;
   readonly outstanding: Outstanding;
+  readonly keys: WindowKeys;
   readonly #dictionary: Dictionary;
   readonly #damage: Damage;
   readonly #freshPart: () => number;
   readonly #statements;
-  readonly #keys: WindowKeys;
 
   /** `freshPart` gives a part that no window has. */
-  constructor(
-    db: Db,
-    dictionary: Dictionary,
-    keys: WindowKeys,
-    pagesBytes: number,
-    damage: Damage,
-    freshPart: () => number,
-  ) {
+  constructor(db: Db, dictionary: Dictionary, pagesBytes: number, damage: Damage, freshPart: () => number) {
     this.#dictionary = dictionary;
     this.#damage = damage;
     this.#freshPart = freshPart;
     this.#statements = prepareWindowStatements(db);
     this.refused = new Refused(db);
     this.outstanding = new Outstanding(db, pagesBytes);
-    this.#keys = keys;
+    this.keys = new WindowKeys(db);
   }
 
   /** What is stored of the device's window that holds the instant, whatever its length. `isOurs`: the part may grow. */
   find(device: number, timeUs: number, isOurs: (part: number) => boolean): StoredInterval | undefined {
-    for (const lengthMs of this.#keys.lengths) {
+    for (const lengthMs of this.keys.lengths) {
       const startMs = windowStartMs(timeUs, lengthMs);
       const rows = this.#statements.find.all(device, startMs, lengthMs) as Row[];
       if (rows.length > 0) return this.#interval(rows, isOurs);
@@ -76,13 +69,13 @@ export class Windows {
 
   /** Lengths of the device's windows that overlap `[startMs, endMs)`. */
   lengthsIn(device: number, startMs: number, endMs: number): number[] {
-    return this.#keys.lengthsIn(device, startMs, endMs);
+    return this.keys.lengthsIn(device, startMs, endMs);
   }
 
   /** Inside a transaction. */
   save(window: WindowSave): void {
     const { device, startMs, lengthMs, part, revision, folded, closesMs, readings, seen } = window;
-    this.#keys.addLength(lengthMs);
+    this.keys.addLength(lengthMs);
     const summary = encodeMetrics(window.metrics, startMs, lengthMs);
     const memory = seen === undefined ? null : seal(seen);
     const bytes = summary.length + (memory?.length ?? 0);
