@@ -3,7 +3,8 @@ import type { LossKind } from '../shared/loss.js';
 import { utcDayMs } from '../shared/window.js';
 import type { Block, BlockReading, Loss, Shape } from './block.js';
 import { dated } from './dating.js';
-import type { Decoded, Message, Reading, Reject } from './reading.js';
+import { type Deliveries, RECORD_BYTES } from './deliveries.js';
+import type { Decoded, Delivery, Message, Reading, Reject } from './reading.js';
 import type { Now } from './time-keeper.js';
 
 /** The buffer's dictionary, as far as it is needed here. */
@@ -54,6 +55,7 @@ function noRoomFor(reason: NoRoom, { group, device }: Reading): Reject {
 export class BlockBuilder {
   readonly #ids: Ids;
   readonly #futureMs: number;
+  readonly #deliveries: Deliveries;
   readonly #shapes = new Map<string, Shape>();
   readonly #shapesOf = new WeakMap<readonly string[], Shape>();
   /** Of the last reading: the next one mostly has the same. */
@@ -70,9 +72,10 @@ export class BlockBuilder {
   #shapeBytes = 0;
   #bytes = 0;
 
-  constructor(ids: Ids, futureMs: number) {
+  constructor(ids: Ids, futureMs: number, deliveries: Deliveries) {
     this.#ids = ids;
     this.#futureMs = futureMs;
+    this.#deliveries = deliveries;
   }
 
   get empty(): boolean {
@@ -93,15 +96,24 @@ export class BlockBuilder {
   add(message: Message, decoded: Decoded, now: Now, done: (error?: Error) => void): void {
     this.#in += decoded.readings.length + decoded.rejects.length;
     const latestUs = (now.latestMs + this.#futureMs) * 1000;
+    const isRepeated = message.delivery !== undefined && this.#isRepeated(message, message.delivery, decoded);
     for (const reading of decoded.readings) {
       const known = this.#blockReading(reading);
       if (typeof known === 'string') this.#reject('rejected', noRoomFor(known, reading), message, now.wallMs);
+      else if (isRepeated && reading.undated) this.#lose('duplicate', 'redelivered', now.wallMs, known.device);
       else this.#sort(known, latestUs, now);
     }
     for (const reject of decoded.rejects) this.#reject('rejected', reject, message, now.wallMs);
     for (const reject of decoded.valueRejects) this.#reject('values', reject, message, now.wallMs);
     this.#waiting.push(done);
     this.#bytes += MESSAGE_BYTES;
+  }
+
+  /** Asked only where nothing in the message would tell. */
+  #isRepeated({ topic, payload }: Message, delivery: Delivery, { readings }: Decoded): boolean {
+    if (!readings.some((reading) => reading.undated)) return false;
+    this.#bytes += RECORD_BYTES;
+    return this.#deliveries.isRepeated(delivery, topic, payload);
   }
 
   /** A held reading that counts now. It was tallied when it came in. */
@@ -123,7 +135,8 @@ export class BlockBuilder {
   }
 
   /** What a block that could not be stored held is lost, unless its senders send it again: the next block says so. */
-  refused({ tally }: Block): void {
+  refused({ tally, deliveries = [] }: Block): void {
+    this.#deliveries.undo(deliveries);
     if (tally.in > 0) this.#lose('refused', 'not-stored', tally.atMs, 0, tally.in);
     for (const { kind, reason, dayMs, device, count } of tally.losses) {
       if (kind === 'refused') this.#lose(kind, reason, dayMs, device, count);
@@ -131,8 +144,9 @@ export class BlockBuilder {
   }
 
   take(nowMs: number): Gathered {
+    const tally = { in: this.#in, atMs: nowMs, losses: [...this.#losses.values()] };
     const gathered: Gathered = {
-      block: { readings: this.#readings, tally: { in: this.#in, atMs: nowMs, losses: [...this.#losses.values()] } },
+      block: { readings: this.#readings, tally, deliveries: this.#deliveries.take() },
       held: this.#held,
       undated: this.#undated,
       samples: this.#samples,

@@ -4,6 +4,7 @@
  * live running and recovery apply the same blocks by the same code.
  */
 import type { LossKind, LossRecord } from '../shared/loss.js';
+import type { DeliveryRecord } from './deliveries.js';
 
 /** What readings of one route and one set of metrics have in common. */
 export interface Shape {
@@ -57,6 +58,8 @@ export interface Tally {
 export interface Block {
   readonly readings: readonly BlockReading[];
   readonly tally: Tally;
+  /** Of messages that nothing else would tell from their repetition. */
+  readonly deliveries?: readonly DeliveryRecord[];
 }
 
 export function emptyTally(atMs = 0): Tally {

@@ -44,6 +44,7 @@ export function enter(books: Books, tally: Tally, applied: { counted: number; du
   books.duplicate += applied.duplicate;
   for (const { kind, reason, count } of tally.losses) {
     if (kind === 'rejected' || kind === 'values') addReasons(books[kind], { [reason]: count });
+    else if (kind === 'duplicate') books.duplicate += count;
     else if (kind === 'held') books.held += count;
     else if (kind === 'released') books.held -= count;
     else if (kind === 'estimated') books.estimated += count;

@@ -69,7 +69,11 @@ export class Pipeline {
     this.buffer = new EdgeBuffer(context.databasePath, context.options, context.readOnly);
     this.books = structuredClone(this.buffer.savedBooks.books);
     this.time = new TimeKeeper(context.clock, context.clockOptions, this.buffer.times, context.log);
-    this.#builder = new BlockBuilder(this.buffer.dictionary, context.options.future);
+    this.#builder = new BlockBuilder(
+      this.buffer.dictionary,
+      context.options.future,
+      this.buffer.journal.deliveries.known,
+    );
     this.#releases = new Releases(this.buffer, this.#builder, context.options.future, context.log);
     this.#timing = new CommitTiming(context.options.commitInterval, context.clock, () => this.commit());
     this.#aggregator = new Aggregator(this.buffer);
@@ -199,6 +203,7 @@ export class Pipeline {
     for (const { sequence, block } of this.buffer.journal.blocks()) {
       const applied = this.#aggregator.apply(block, sequence, now);
       if (sequence > this.buffer.savedBooks.sequence) this.#enter(block, applied);
+      this.buffer.journal.deliveries.recovered(sequence, block);
       blocks++;
     }
     this.#context.log.info({ blocks, windows: this.#aggregator.open, epoch: this.buffer.epoch }, 'recovered');

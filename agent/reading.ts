@@ -9,6 +9,24 @@ export interface Message {
   readonly payload: Uint8Array;
   /** When it arrived, µs by the monotonic clock. */
   readonly arrivalUs: number;
+  /** Where its sender keeps it until it is acknowledged (QoS 1 and 2). */
+  readonly delivery?: Delivery;
+}
+
+/** By what a message is known when its sender delivers it again. */
+export interface Delivery {
+  readonly from: Sender;
+  readonly packetId: number;
+  /** DUP: the sender has delivered it before, or tried to. */
+  readonly isRedelivered: boolean;
+}
+
+/** One connection of one sender. */
+export interface Sender {
+  /** Of the source and the client: the same on its next connection. */
+  readonly name: string;
+  /** The connection is over, and its client knows that all it sent is acknowledged. */
+  isSettled: boolean;
 }
 
 export interface Reading {

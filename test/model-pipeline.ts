@@ -10,7 +10,7 @@ import { TestClocks } from '../agent/clock-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
 import { Credit } from '../agent/push/credit.js';
 import { Outbox } from '../agent/push/outbox.js';
-import type { Decoded, Message } from '../agent/reading.js';
+import type { Decoded, Delivery, Message } from '../agent/reading.js';
 import { decodeBatch, encodeBatch } from '../shared/batch.js';
 import type { LossKind, LossRecord } from '../shared/loss.js';
 import { type MetricSummary, mergeAll } from '../shared/summary.js';
@@ -145,14 +145,12 @@ export class Gateway {
   }
 
   /** True once the message is on disk. */
-  accept(text: string): boolean {
+  accept(text: string, delivery?: Delivery): boolean {
     let stored = false;
-    this.pipeline.accept(
-      { topic: 't', payload: Buffer.from(text), arrivalUs: this.clocks.monotonicMs() * 1000 },
-      (error) => {
-        stored = error === undefined;
-      },
-    );
+    const message = { topic: 't', payload: Buffer.from(text), arrivalUs: this.clocks.monotonicMs() * 1000 };
+    this.pipeline.accept(delivery === undefined ? message : { ...message, delivery }, (error) => {
+      stored = error === undefined;
+    });
     this.pipeline.commit();
     return stored;
   }

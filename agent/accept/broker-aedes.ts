@@ -139,3 +139,8 @@ export function stillAlive(client: Client): void {
 export function clientOf(any: Client, clientId: string): Client | undefined {
   return (any as unknown as { broker: { clients: Record<string, Client> } }).broker.clients[clientId];
 }
+
+/** The client said DISCONNECT, rather than being gone. */
+export function hasDisconnected(client: Client): boolean {
+  return (client as unknown as { _disconnected: boolean })._disconnected;
+}

@@ -6,8 +6,9 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Aedes, AedesOptions, AuthenticateError, Client, PublishPacket } from 'aedes';
+import type { Delivery } from '../reading.js';
 import { type Access, mayPublish, maySubscribe, type Rights } from './broker-access.js';
-import { Acknowledgements, clientOf, RetainedBytes, stillAlive } from './broker-aedes.js';
+import { Acknowledgements, clientOf, hasDisconnected, RetainedBytes, stillAlive } from './broker-aedes.js';
 import { type Connection, isBehind, Pace, PacketLengths, Waiting, watchReads } from './broker-connection.js';
 import type { Arrival } from './broker-listener.js';
 import { arrivalTimes, type SourceContext, seldom } from './source-context.js';
@@ -167,15 +168,30 @@ export class BrokerClients {
       if (connection.pace !== undefined) stillAlive(client);
       // held back until its client had gone: at QoS 1 and 2 it will be sent again
       if (client.closed && !will && packet.qos > 0) over();
-      else this.#hand(client, packet, over, callback);
+      else this.#hand(client, packet, connection, over, callback);
     };
     if (connection.pace === undefined) hand();
     else if (connection.pace.pass(hand)) this.counters.heldBack++;
   };
 
-  #hand(client: Client, packet: PublishPacket, over: () => void, callback: (error?: Error) => void): void {
+  #deliveryOf({ messageId, dup }: PublishPacket, clientId: string, connection: Connection): Delivery | undefined {
+    if (messageId === undefined) return undefined;
+    connection.sender ??= { name: `${this.#options.name}/${clientId}`, isSettled: false };
+    return { from: connection.sender, packetId: messageId, isRedelivered: dup };
+  }
+
+  #hand(
+    client: Client,
+    packet: PublishPacket,
+    connection: Connection,
+    over: () => void,
+    callback: (error?: Error) => void,
+  ): void {
+    const { topic } = packet;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
-    this.#context.accept({ topic: packet.topic, payload, arrivalUs: this.#arrivalUs() }, (error) => {
+    const delivery = this.#deliveryOf(packet, client.id, connection);
+    this.#context.accept({ topic, payload, arrivalUs: this.#arrivalUs(), delivery }, (error) => {
+      if (connection.socket.destroyed) connection.isOwed = true;
       if (error === undefined) this.counters.stored++;
       else this.counters.unstored++;
       over(); // first: the callback may read on
@@ -183,6 +199,13 @@ export class BrokerClients {
       if (!isDone) callback(error);
     });
   }
+
+  /** After a DISCONNECT (§3.14) with nothing outstanding its client delivers nothing again. */
+  readonly left = (client: Client): void => {
+    const connection = this.#connections.get(client.conn);
+    if (connection?.sender === undefined) return;
+    connection.sender.isSettled = hasDisconnected(client) && connection.waitingBytes === 0 && !connection.isOwed;
+  };
 
   readonly authorizeSubscribe: Hook<'authorizeSubscribe'> = (client, subscription, callback) => {
     const connection = this.#connections.get(client.conn);

@@ -3,6 +3,7 @@
  * before it is read into memory, the pace of a client, and what is buffered for a subscriber that does not read.
  */
 import type { Duplex } from 'node:stream';
+import type { Sender } from '../reading.js';
 import type { Rights } from './broker-access.js';
 
 /** Live messages are dropped for a subscriber with this much unread; it would hold up nobody but itself. */
@@ -21,6 +22,10 @@ export interface Connection {
   readonly certified: Rights | undefined;
   /** Set once it is let in. */
   rights?: Rights;
+  /** Who its client says it is, once it has published something that it may deliver again. */
+  sender?: Sender;
+  /** It was over before a PUBACK could be written. */
+  isOwed?: boolean;
   /** The last topic that it was allowed to publish to. */
   allowedTopic?: string;
   readonly pace: Pace | undefined;

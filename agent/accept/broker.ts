@@ -77,6 +77,7 @@ export class BrokerSource implements Source {
     forgetPayloads(broker);
     skipUnheard(broker, () => clients.isHeard);
     broker.on('client', detachSubscribers);
+    broker.on('clientDisconnect', clients.left);
     broker.on('clientError', clients.failed);
     broker.on('connectionError', clients.failed);
     this.#clients = clients;

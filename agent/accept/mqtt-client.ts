@@ -103,6 +103,7 @@ export class MqttSource implements Source {
     const client = await this.#clientOptions(protocol);
     signal.throwIfAborted();
     this.#link = new Link({
+      name: `${this.name}/${this.clientId}`,
       url,
       client,
       accept: this.#context.accept,

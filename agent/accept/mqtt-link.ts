@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import { pubacks } from '../../shared/puback.js';
 import { MqttConnection } from '../mqtt-connection.js';
-import type { Accept } from '../reading.js';
+import type { Accept, Sender } from '../reading.js';
 
 export interface LinkCounters {
   stored: number;
@@ -24,6 +24,8 @@ export interface LinkCounters {
 }
 
 export interface LinkOptions {
+  /** Of the source and its session. */
+  readonly name: string;
   readonly url: string;
   readonly client: IClientOptions;
   readonly accept: Accept;
@@ -39,6 +41,7 @@ const HELD = new Error('held until it is on disk');
 export class Link {
   readonly connection: MqttConnection;
   readonly #options: LinkOptions;
+  readonly #from: Sender;
   #inFlight = 0;
   #closing = false;
   #drained: (() => void) | undefined;
@@ -50,6 +53,7 @@ export class Link {
   /** Starts to connect. */
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#from = { name: options.name, isSettled: false };
     this.connection = new MqttConnection(options.url, options.client);
     this.#client.handleMessage = (packet, next) => this.#receive(packet, next);
   }
@@ -97,9 +101,11 @@ export class Link {
     if (dup) counters.redelivered++;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const alone = qos === 2; // never asked for; PUBCOMP then is the acknowledgement, and mqtt.js writes it
+    const message = { topic, payload, arrivalUs: arrivalUs() };
+    const delivery = messageId !== undefined && { from: this.#from, packetId: messageId, isRedelivered: dup };
     this.#inFlight++;
     accept(
-      { topic, payload, arrivalUs: arrivalUs() },
+      delivery === false ? message : { ...message, delivery },
       (error) => {
         this.#inFlight--;
         if (error === undefined) counters.stored++;

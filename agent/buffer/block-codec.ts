@@ -5,8 +5,8 @@
  * shapes: count, then each windowMs, latenessMs, lane, metric ids, undated (0 or 1) | readings: count, then columns:
  * shape, device (zigzag difference), time in µs
  * (zigzag difference), record ids (0 where there are none, else 1 and one text each, '' for none) | for each shape and
- * metric one column of values: scale + 1 and integers at that scale (zigzag), or 0 and doubles | a u32, the checksum of all
- * before it.
+ * metric one column of values: scale + 1 and integers at that scale (zigzag), or 0 and doubles | deliveries: count, then
+ * as in delivery-codec.ts | a u32, the checksum of all before it.
  */
 import { ByteReader, ByteWriter } from '../../shared/bytes.js';
 import { EdgetallyError } from '../../shared/errors.js';
@@ -14,6 +14,7 @@ import { scaledInteger } from '../../shared/exact.js';
 import type { LossKind } from '../../shared/loss.js';
 import { DAY_MS } from '../../shared/window.js';
 import type { Block, BlockReading, Loss, Shape, Tally } from '../block.js';
+import { readDelivery, writeDelivery } from './delivery-codec.js';
 import { seal, unseal } from './sealed.js';
 
 const VERSION = 1;
@@ -31,6 +32,9 @@ export function encodeBlock(block: Block): Uint8Array {
     const readings = block.readings.filter((reading) => reading.shape === shape);
     for (let i = 0; i < shape.metrics.length; i++) writeColumn(writer, readings, i);
   }
+  const deliveries = block.deliveries ?? [];
+  writer.varint(deliveries.length);
+  for (const record of deliveries) writeDelivery(writer, record);
   return seal(writer.bytes());
 }
 
@@ -48,7 +52,8 @@ export function decodeBlock(bytes: Uint8Array): Block {
     const ofShape = readings.filter((reading) => reading.shape === shape);
     for (let i = 0; i < shape.metrics.length; i++) readColumn(reader, ofShape, i);
   }
-  return { readings, tally };
+  const deliveries = Array.from({ length: reader.varint() }, () => readDelivery(reader));
+  return { readings, tally, deliveries };
 }
 
 function writeTally(writer: ByteWriter, tally: Tally): void {

@@ -98,6 +98,14 @@ t.test('blocks come back bit for bit', async (t) => {
         ),
         { maxLength: 20 },
       ),
+      deliveries: fc.array(
+        record({
+          sender: fc.nat(2 ** 32 - 1),
+          packetId: fc.nat(65_535),
+          content: fc.nat(2 ** 40 - 1),
+          flags: fc.nat(15),
+        }),
+      ),
     }),
   );
   fc.assert(

@@ -138,7 +138,7 @@ export class EdgeBuffer {
       return this.journal.append(commit.block);
     });
     this.dictionary.saved();
-    this.journal.appended(bytes);
+    this.journal.appended(bytes, commit.block);
     return this.journal.last;
   }
 

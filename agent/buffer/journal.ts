@@ -1,10 +1,11 @@
 /**
  * The journal: blocks of readings that are in no saved window yet, one a commit, numbered without a gap for as long as the
- * database lives. Writes belong into a transaction of the caller, who tells of its commit by `appended` or `counted`.
+ * database lives. Writes belong into a transaction of the caller, who tells of its commit by `appended` or `forgotten`.
  */
 import type { Block } from '../block.js';
 import { decodeBlock, encodeBlock } from './block-codec.js';
 import { type Damage, damageOf } from './damage.js';
+import { StoredDeliveries } from './deliveries.js';
 import type { Db } from './schema.js';
 
 export class Journal {
@@ -12,6 +13,8 @@ export class Journal {
   last: number;
   /** Bytes of the blocks that are there. */
   bytes: number;
+  /** Outlive the blocks that brought them. */
+  readonly deliveries: StoredDeliveries;
   readonly #damage: Damage;
   readonly #statements;
 
@@ -27,6 +30,7 @@ export class Journal {
       drop: db.prepare('DELETE FROM journal WHERE sequence = ?'),
       forget: db.prepare('DELETE FROM journal WHERE sequence < ?'),
     };
+    this.deliveries = new StoredDeliveries(db);
     this.last = Math.max(savedUpTo, this.#statements.last.get() as number);
     this.bytes = this.#statements.bytes.get() as number;
   }
@@ -64,19 +68,23 @@ export class Journal {
     return bytes.length;
   }
 
-  /** The commit of a block of so many bytes is done. */
-  appended(bytes: number): void {
+  /** The commit of a block, which takes so many bytes, is done. */
+  appended(bytes: number, block: Block): void {
     this.last++;
     this.bytes += bytes;
+    this.deliveries.committed(this.last, block);
   }
 
   /** Drops the blocks before `oldestNeeded`, all where it is undefined. */
   forget(oldestNeeded: number | undefined): void {
-    this.#statements.forget.run(oldestNeeded ?? this.last + 1);
+    const oldest = oldestNeeded ?? this.last + 1;
+    this.deliveries.keep(oldest);
+    this.#statements.forget.run(oldest);
   }
 
   /** The commit of what was forgotten is done. */
   forgotten(): void {
     this.bytes = this.#statements.bytes.get() as number;
+    this.deliveries.kept();
   }
 }

@@ -17,6 +17,7 @@
  * held        readings from the future, until their time comes
  * undated     readings that brought no time while the clock was not believed, until it is
  * damaged     rows whose checksum does not hold, from whatever table
+ * deliveries  of blocks that left the journal: by what messages are known that say nothing of themselves
  * quarantine  samples of what was rejected
  * imports     how far each imported file is in
  * refused     windows that could not be delivered, and why
@@ -61,6 +62,7 @@ const SCHEMA = `
     block BLOB NOT NULL);
   CREATE TABLE damaged (id INTEGER PRIMARY KEY, place TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL,
     bytes BLOB NOT NULL);
+  CREATE TABLE deliveries (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
   CREATE TABLE quarantine (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, payload BLOB NOT NULL);
   CREATE TABLE imports (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, position INTEGER NOT NULL, rows INTEGER NOT NULL,
