@@ -10,7 +10,7 @@ export interface Message {
   /** When it arrived, µs by the monotonic clock. */
   readonly arrivalUs: number;
   /** Where its sender keeps it until it is acknowledged (QoS 1 and 2). */
-  readonly delivery?: Delivery;
+  readonly delivery?: Delivery | undefined;
 }
 
 /** By what a message is known when its sender delivers it again. */

@@ -148,7 +148,7 @@ export class Gateway {
   accept(text: string, delivery?: Delivery): boolean {
     let stored = false;
     const message = { topic: 't', payload: Buffer.from(text), arrivalUs: this.clocks.monotonicMs() * 1000 };
-    this.pipeline.accept(delivery === undefined ? message : { ...message, delivery }, (error) => {
+    this.pipeline.accept({ ...message, delivery }, (error) => {
       stored = error === undefined;
     });
     this.pipeline.commit();

@@ -1,6 +1,7 @@
 /**
  * A sensor that sends neither times nor ids, over a link that breaks: what it has no PUBACK for it sends again on its next
- * connection, with DUP and the id it had, before it goes on. Its values are few, so that messages are alike.
+ * connection, with DUP and the id it had, before it goes on. Its values are few and it takes the lowest free id, so that messages
+ * are alike; only one that never arrives has an id of its own (docs/guarantees.md tells why).
  */
 import type { Delivery, Sender } from '../agent/reading.js';
 
@@ -16,7 +17,7 @@ export class ModelSensor {
   readonly #deliver: (text: string, delivery: Delivery) => void;
   #outstanding: Outgoing[] = [];
   #from: Sender | undefined = connection();
-  #packetId = 0;
+  #lost = 0;
 
   constructor(deliver: (text: string, delivery: Delivery) => void) {
     this.#deliver = deliver;
@@ -24,8 +25,7 @@ export class ModelSensor {
 
   publish(text: string, fate: Fate): void {
     if (this.#from === undefined) this.connect();
-    this.#packetId = (this.#packetId % 65_535) + 1;
-    const packetId = this.#packetId;
+    const packetId = fate === 'lost' ? 1_000 + this.#lost++ : this.#lowestFree();
     this.#outstanding.push({ packetId, text });
     if (fate === 'lost') {
       this.#from = undefined;
@@ -45,6 +45,12 @@ export class ModelSensor {
   /** Its next word is a connection. */
   broken(): void {
     this.#from = undefined;
+  }
+
+  #lowestFree(): number {
+    let packetId = 1;
+    while (this.#outstanding.some((one) => one.packetId === packetId)) packetId++;
+    return packetId;
   }
 
   /** Everything was heard. */

@@ -101,11 +101,11 @@ export class Link {
     if (dup) counters.redelivered++;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const alone = qos === 2; // never asked for; PUBCOMP then is the acknowledgement, and mqtt.js writes it
-    const message = { topic, payload, arrivalUs: arrivalUs() };
-    const delivery = messageId !== undefined && { from: this.#from, packetId: messageId, isRedelivered: dup };
+    const delivery =
+      messageId === undefined ? undefined : { from: this.#from, packetId: messageId, isRedelivered: dup };
     this.#inFlight++;
     accept(
-      delivery === false ? message : { ...message, delivery },
+      { topic, payload, arrivalUs: arrivalUs(), delivery },
       (error) => {
         this.#inFlight--;
         if (error === undefined) counters.stored++;
