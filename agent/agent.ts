@@ -11,12 +11,12 @@ import { compileRoutes, routeSubscriptions } from './accept/routes.js';
 import { backlogOf } from './backlog.js';
 import { sumReasons } from './books.js';
 import { lossWindow } from './buffer/options.js';
-import { systemClocks } from './clock.js';
 import type { AgentConfig } from './config.js';
 import { Pipeline } from './pipeline.js';
 import { Push, type StatusWord } from './push/push.js';
 import type { Source } from './reading.js';
 import { type AgentStatus, type RefusedState, serveStatus, socketPath } from './status.js';
+import { systemClocks } from './time/clock.js';
 import { uplinkTls } from './uplink-tls.js';
 
 const SAMPLES = 20;

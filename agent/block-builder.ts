@@ -2,10 +2,10 @@
 import type { LossKind } from '../shared/loss.js';
 import { utcDayMs } from '../shared/window.js';
 import type { Block, BlockReading, Loss, Shape } from './block.js';
-import { dated } from './dating.js';
 import { type Deliveries, RECORD_BYTES } from './deliveries.js';
 import type { Decoded, Delivery, Message, Reading, Reject } from './reading.js';
-import type { Now } from './time-keeper.js';
+import { dated } from './time/dating.js';
+import type { Now } from './time/time-keeper.js';
 
 /** The buffer's dictionary, as far as it is needed here. */
 export interface Ids {

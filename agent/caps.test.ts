@@ -7,11 +7,11 @@ import { mergeAll, type Observation, statisticsOf, summarize } from '../shared/s
 import { imbalance } from './books.js';
 import { Ballast } from './buffer/ballast.js';
 import { bufferSchema } from './buffer/options.js';
-import { ALWAYS, clocksOf } from './clock-testing.js';
 import { fastDirectory } from './disk-testing.js';
 import { Pipeline } from './pipeline.js';
 import type { Decoded, Message } from './reading.js';
 import type { BacklogWindow } from './stored-window.js';
+import { ALWAYS, clocksOf } from './time/clock-testing.js';
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;

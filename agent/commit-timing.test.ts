@@ -1,6 +1,6 @@
 import t from 'tap';
-import { TestClocks } from './clock-testing.js';
 import { CommitTiming } from './commit-timing.js';
+import { TestClocks } from './time/clock-testing.js';
 
 /** A timing whose last commit began now and took so long; it is asked after that time and `laterMs` more. */
 function after(tookMs: number, laterMs: number): CommitTiming {

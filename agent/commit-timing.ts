@@ -5,7 +5,7 @@
  * Where a thousand messages wait already, they need not wait longer, as long as the disk is quick (on an SD card it is not):
  * what waits is memory that the garbage collector moves about, and a block of ten thousand holds up the event loop.
  */
-import type { Clocks } from './clock.js';
+import type { Clocks } from './time/clock.js';
 
 /** So many are committed at once, where commits take no more than a quarter of the time. */
 const AMPLE = 1_000;

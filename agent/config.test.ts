@@ -5,9 +5,9 @@ import { Readable } from 'node:stream';
 import t from 'tap';
 import type { ImportProgress } from './buffer/imports.js';
 import { checkConfig } from './check.js';
-import { clocksOf } from './clock-testing.js';
 import { agentReference, agentSchema, loadAgentConfig, parseAgentConfig } from './config.js';
 import { formatImportReport, type ImportTarget, importFile } from './import.js';
+import { clocksOf } from './time/clock-testing.js';
 
 const at = (path: string) => new URL(`../../${path}`, import.meta.url);
 const EXAMPLE = readFileSync(at('agent/edgetally.example.yaml'), 'utf8');

@@ -12,8 +12,8 @@ import { GATEWAY_NAME } from '../shared/topics.js';
 import { limitsSchema, routesSchema } from './accept/route-options.js';
 import { sourceSchema } from './accept/source-options.js';
 import { bufferSchema } from './buffer/options.js';
-import { clockSchema } from './clock-options.js';
 import { pushSchema } from './push/options.js';
+import { clockSchema } from './time/clock-options.js';
 
 const acceptSchema = z.strictObject({
   sources: z

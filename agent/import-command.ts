@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
 import { Agent } from './agent.js';
-import { type Clock, systemClocks } from './clock.js';
 import type { AgentConfig } from './config.js';
 import { formatImportReport, importFile } from './import.js';
 import { askStatus, socketPath } from './status.js';
+import { type Clock, systemClocks } from './time/clock.js';
 
 const BAR = 30;
 const REDRAW_MS = 100;

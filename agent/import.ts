@@ -11,9 +11,9 @@ import { type CsvProgress, importCsv } from './accept/import-csv.js';
 import type { RouteOptions } from './accept/route-options.js';
 import { planRoute } from './accept/route-shapes.js';
 import type { ImportProgress } from './buffer/imports.js';
-import type { Clock } from './clock.js';
 import type { AgentConfig } from './config.js';
 import type { Decoded, Message } from './reading.js';
+import type { Clock } from './time/clock.js';
 
 /** Where the rows go: the pipeline and its buffer. */
 export interface ImportTarget {

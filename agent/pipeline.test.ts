@@ -6,10 +6,10 @@ import { type MetricSummary, mergeAll, type Observation, summarize } from '../sh
 import { RELEASED_MS } from '../shared/version.js';
 import { imbalance } from './books.js';
 import { bufferSchema } from './buffer/options.js';
-import { clockSchema } from './clock-options.js';
-import { ALWAYS, clocksOf, TestClocks } from './clock-testing.js';
 import { Pipeline } from './pipeline.js';
 import type { Decoded, Message } from './reading.js';
+import { clockSchema } from './time/clock-options.js';
+import { ALWAYS, clocksOf, TestClocks } from './time/clock-testing.js';
 
 const MINUTE = 60_000;
 const START = { device: 0, startMs: Number.MIN_SAFE_INTEGER, lengthMs: 0, part: 0 };

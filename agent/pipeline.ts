@@ -15,15 +15,15 @@ import { EdgeBuffer } from './buffer/buffer.js';
 import type { Interval } from './buffer/coarsen.js';
 import type { ImportProgress } from './buffer/imports.js';
 import type { BufferOptions } from './buffer/options.js';
-import type { Clocks } from './clock.js';
-import type { ClockOptions } from './clock-options.js';
 import { CommitTiming } from './commit-timing.js';
 import type { Push } from './push/push.js';
 import type { Accept, Decoded, Message, Source } from './reading.js';
 import { Releases } from './releases.js';
 import { Room } from './room.js';
 import { Saver } from './saver.js';
-import { type Now, TimeKeeper } from './time-keeper.js';
+import type { Clocks } from './time/clock.js';
+import type { ClockOptions } from './time/clock-options.js';
+import { type Now, TimeKeeper } from './time/time-keeper.js';
 
 export interface PipelineContext {
   readonly options: BufferOptions;

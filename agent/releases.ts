@@ -6,8 +6,8 @@
 import type { Logger } from 'pino';
 import type { BlockBuilder } from './block-builder.js';
 import type { EdgeBuffer } from './buffer/buffer.js';
-import { bootTimes, dated } from './dating.js';
-import type { Now } from './time-keeper.js';
+import { bootTimes, dated } from './time/dating.js';
+import type { Now } from './time/time-keeper.js';
 
 /** Rows that the next commit takes out. */
 export interface Released {

@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import type { Books } from './books.js';
 import type { EdgeBuffer } from './buffer/buffer.js';
 import type { IsOpen } from './buffer/windows.js';
-import type { TimeKeeper } from './time-keeper.js';
+import type { TimeKeeper } from './time/time-keeper.js';
 
 export interface RoomContext {
   readonly buffer: EdgeBuffer;

@@ -1,7 +1,7 @@
 /** The status as a person reads it. Pure. */
 import { imbalance, sumReasons } from './books.js';
 import type { AgentStatus } from './status.js';
-import { doubtText } from './time-keeper.js';
+import { doubtText } from './time/time-keeper.js';
 
 const SAMPLES_SHOWN = 5;
 /** A receipt that is owed for longer is worth a word. */

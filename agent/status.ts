@@ -13,7 +13,7 @@ import type { Books } from './books.js';
 import type { PushState } from './push/push.js';
 import type { SourceState } from './reading.js';
 import type { BacklogState } from './stored-window.js';
-import type { ClockState } from './time-keeper.js';
+import type { ClockState } from './time/time-keeper.js';
 
 /** A window that cannot be delivered, and why. */
 export interface RefusedState {

@@ -8,8 +8,8 @@ import type { Logger } from 'pino';
 import { credentialsOf, type Diagnosis, pemOf } from '../shared/certificates.js';
 import type { EdgetallyError } from '../shared/errors.js';
 import { explainEnd, type MqttEnd } from '../shared/mqtt-reasons.js';
-import type { Clock } from './clock.js';
 import type { PushOptions } from './push/options.js';
+import type { Clock } from './time/clock.js';
 
 export interface UplinkTls {
   credentials(): Promise<IClientOptions>;

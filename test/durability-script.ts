@@ -6,8 +6,8 @@ import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { bufferSchema } from '../agent/buffer/options.js';
-import { ALWAYS } from '../agent/clock-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
+import { ALWAYS } from '../agent/time/clock-testing.js';
 
 const [dir = '', durability] = process.argv.slice(2);
 const MESSAGES = 5;

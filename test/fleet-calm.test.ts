@@ -32,7 +32,7 @@ const STEADY_MS = 12_000;
 const RETURN_MS = 20_000;
 /** Load is a mean over this long: the machine that the tests run on may pause. */
 const SPAN_MS = 5_000;
-const CREDIT = process.env['FLEET_CREDIT'] !== 'off';
+const CREDIT = process.env.FLEET_CREDIT !== 'off';
 const EPOCH = 'c0ffee00c0ffee00c0ffee00c0ffee00';
 const HOUR_MS = 3_600_000;
 const dice = new Dice(8, 0);
@@ -128,8 +128,8 @@ class Meter {
     const sum = (value: (state: (typeof states)[number]) => number) => states.reduce((all, one) => all + value(one), 0);
     this.#readings.push({
       ms: performance.now(),
-      windows: sum(({ counters }) => counters['receipted']!),
-      batches: sum(({ counters }) => counters['receipts']!),
+      windows: sum(({ counters }) => counters.receipted!),
+      batches: sum(({ counters }) => counters.receipts!),
       cpuMs: cpuMs(this.#cloud.pid!),
       inFlight: sum(({ inFlight }) => inFlight),
     });
@@ -228,7 +228,7 @@ t.test('200 gateways come back at once', { timeout: 200_000 }, async (t) => {
   const gateways = Array.from({ length: GATEWAYS }, (_, i) => new Gateway(`gw-${i}`, url));
   t.teardown(() => Promise.all(gateways.map((gateway) => gateway.stop())));
   const allUp = () => gateways.every(({ push }) => push.state.link.state === 'up');
-  const resends = () => gateways.reduce((sum, { push }) => sum + push.state.counters['expired']!, 0);
+  const resends = () => gateways.reduce((sum, { push }) => sum + push.state.counters.expired!, 0);
 
   for (const gateway of gateways) gateway.start();
   await until(allUp);

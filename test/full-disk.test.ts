@@ -10,10 +10,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { bufferSchema } from '../agent/buffer/options.js';
-import { systemClocks } from '../agent/clock.js';
-import { ALWAYS } from '../agent/clock-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
 import type { Decoded, Message } from '../agent/reading.js';
+import { systemClocks } from '../agent/time/clock.js';
+import { ALWAYS } from '../agent/time/clock-testing.js';
 
 const clocks = systemClocks();
 const START = { device: 0, startMs: Number.MIN_SAFE_INTEGER, lengthMs: 0, part: 0 };

@@ -8,10 +8,10 @@ import { pino } from 'pino';
 import t from 'tap';
 import { imbalance } from '../agent/books.js';
 import { bufferSchema } from '../agent/buffer/options.js';
-import { ALWAYS, clocksOf } from '../agent/clock-testing.js';
 import { bytesOnDisk, fastDirectory } from '../agent/disk-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
 import type { Decoded, Reading } from '../agent/reading.js';
+import { ALWAYS, clocksOf } from '../agent/time/clock-testing.js';
 import { Dice } from './dice.js';
 
 const CAP = 4 * 1024 * 1024;

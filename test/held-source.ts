@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import { MqttSource } from '../agent/accept/mqtt-client.js';
 import { mqttSourceSchema } from '../agent/accept/source-options.js';
-import { systemClocks } from '../agent/clock.js';
+import { systemClocks } from '../agent/time/clock.js';
 
 const [url, clientId] = process.argv.slice(2);
 const source = new MqttSource(mqttSourceSchema.parse({ type: 'mqtt', url, clientId }), {

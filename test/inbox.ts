@@ -1,8 +1,8 @@
 /** Stands in for the pipeline where a source is tested: takes messages, and says when they are committed. */
 import { pino } from 'pino';
 import type { SourceContext } from '../agent/accept/source-context.js';
-import { systemClocks } from '../agent/clock.js';
 import type { Accept } from '../agent/reading.js';
+import { systemClocks } from '../agent/time/clock.js';
 
 export interface Delivery {
   readonly topic: string;

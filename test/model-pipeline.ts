@@ -5,12 +5,12 @@
 import { pino } from 'pino';
 import { backlogOf } from '../agent/backlog.js';
 import type { BufferOptions } from '../agent/buffer/options.js';
-import { clockSchema } from '../agent/clock-options.js';
-import { TestClocks } from '../agent/clock-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
 import { Credit } from '../agent/push/credit.js';
 import { Outbox } from '../agent/push/outbox.js';
 import type { Decoded, Delivery, Message } from '../agent/reading.js';
+import { clockSchema } from '../agent/time/clock-options.js';
+import { TestClocks } from '../agent/time/clock-testing.js';
 import { decodeBatch, encodeBatch } from '../shared/batch.js';
 import type { LossKind, LossRecord } from '../shared/loss.js';
 import { type MetricSummary, mergeAll } from '../shared/summary.js';

@@ -10,11 +10,11 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { imbalance, sumReasons } from '../agent/books.js';
 import { bufferSchema } from '../agent/buffer/options.js';
-import { ALWAYS, clocksOf } from '../agent/clock-testing.js';
 import { bytesOnDisk, fastDirectory } from '../agent/disk-testing.js';
 import { Pipeline } from '../agent/pipeline.js';
 import type { Reading } from '../agent/reading.js';
 import type { BacklogWindow, WindowId } from '../agent/stored-window.js';
+import { ALWAYS, clocksOf } from '../agent/time/clock-testing.js';
 
 const DAYS = 90;
 const DAY_MS = 86_400_000;

@@ -102,11 +102,11 @@ t.test('a link that goes silent is replaced, and what was owed is delivered', { 
   const { push, backlog, seen } = uplink(t, hole.port, { watchdog: 200, exitAfter: 0 });
   push.saved(backlog.add(3, 0, 1000));
   await until(() => backlog.owed === 0);
-  t.equal(push.state.counters['newSockets'], 0);
+  t.equal(push.state.counters.newSockets, 0);
   const before = seen.credentials;
   hole.stall(); // no byte goes through, and nobody says so; a ping would tell after 45 s
   push.saved(backlog.add(3, 1000, 1000));
-  await until(() => push.state.counters['newSockets'] === 1);
+  await until(() => push.state.counters.newSockets === 1);
   await until(() => seen.credentials > before);
   t.equal(backlog.owed, 3);
   hole.cut();

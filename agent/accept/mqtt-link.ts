@@ -10,7 +10,7 @@
 import type { Socket } from 'node:net';
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import { pubacks } from '../../shared/puback.js';
-import { MqttConnection } from '../mqtt-connection.js';
+import { MqttConnection } from '../mqtt/connection.js';
 import type { Accept, Sender } from '../reading.js';
 
 export interface LinkCounters {

@@ -1,7 +1,7 @@
 /** What a source is given by the agent around it, and the little that all sources share. */
 import type { Logger } from 'pino';
-import type { Clock } from '../clock.js';
 import type { Accept } from '../reading.js';
+import type { Clock } from '../time/clock.js';
 
 export interface SourceContext {
   readonly accept: Accept;

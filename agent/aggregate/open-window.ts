@@ -6,7 +6,7 @@
  */
 import type { MetricSummary } from '../../shared/summary.js';
 import type { BlockReading, Shape } from '../block.js';
-import { Seen } from '../seen.js';
+import { Seen } from '../seen/seen.js';
 import type { StoredInterval, WindowSave } from '../stored-window.js';
 import type { Accumulators } from './accumulators.js';
 import { CHUNK, type RawReadings, type Slab } from './raw-readings.js';

@@ -10,7 +10,7 @@
 
 import { type MetricSummary, mergeAll } from '../../shared/summary.js';
 import { decodeMetrics } from '../../shared/summary-codec.js';
-import { Seen } from '../seen.js';
+import { Seen } from '../seen/seen.js';
 import type { WindowId, WindowSave } from '../stored-window.js';
 import type { Db } from './schema.js';
 import { unseal } from './sealed.js';

@@ -1,5 +1,5 @@
 /** What the database knows of time: see `TimeKeeper`. */
-import type { TimeMarks } from '../time-keeper.js';
+import type { TimeMarks } from '../time/time-keeper.js';
 import type { Db } from './schema.js';
 import type { Windows } from './windows.js';
 

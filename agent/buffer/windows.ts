@@ -9,7 +9,7 @@ import type { LedgerEntry } from '../../shared/batch.js';
 import type { MetricSummary } from '../../shared/summary.js';
 import { decodeMetrics, encodeMetrics } from '../../shared/summary-codec.js';
 import { type WindowKey, windowStartMs } from '../../shared/window.js';
-import { Seen } from '../seen.js';
+import { Seen } from '../seen/seen.js';
 import type { BacklogState, BacklogWindow, StoredInterval, WindowId, WindowRef, WindowSave } from '../stored-window.js';
 import { type Damage, damageOf } from './damage.js';
 import type { Dictionary } from './dictionary.js';

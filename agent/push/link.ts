@@ -3,8 +3,8 @@ import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
 import { EdgetallyError } from '../../shared/errors.js';
 import type { MqttEnd } from '../../shared/mqtt-reasons.js';
-import { MqttConnection } from '../mqtt-connection.js';
-import { MqttLifecycle, type Protocol, WAITS } from '../mqtt-lifecycle.js';
+import { MqttConnection } from '../mqtt/connection.js';
+import { MqttLifecycle, type Protocol, WAITS } from '../mqtt/lifecycle.js';
 import type { PushOptions } from './options.js';
 
 export interface LinkHandlers {

@@ -8,13 +8,13 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { backlogOf } from '../../agent/backlog.js';
 import { bufferSchema } from '../../agent/buffer/options.js';
-import { clockSchema } from '../../agent/clock-options.js';
-import { clocksOf } from '../../agent/clock-testing.js';
 import { Pipeline } from '../../agent/pipeline.js';
 import { Credit } from '../../agent/push/credit.js';
 import { Outbox } from '../../agent/push/outbox.js';
 import type { Push } from '../../agent/push/push.js';
 import type { Decoded, Message } from '../../agent/reading.js';
+import { clockSchema } from '../../agent/time/clock-options.js';
+import { clocksOf } from '../../agent/time/clock-testing.js';
 import { encodeBatch } from '../../shared/batch.js';
 import { BELIEVED_MS, DAY_START_MS, MESSAGES, type ScriptMessage, type Step } from './agent-script.js';
 

@@ -10,11 +10,11 @@
  *
  * Promises: reading is total (the integers, or a DecodeError), and takes no more memory than `atMost` integers do.
  */
-import { BitReader, BitWriter, bitLength } from '../shared/bits.js';
-import { type ByteReader, ByteWriter } from '../shared/bytes.js';
-import { corrupt, invalid } from '../shared/decode-error.js';
-import { MAX_SPAN, readSpan, writeSpan } from '../shared/span-codec.js';
-import { greatestCommonDivisor } from './common-divisor.js';
+import { BitReader, BitWriter, bitLength } from '../../shared/bits.js';
+import { type ByteReader, ByteWriter } from '../../shared/bytes.js';
+import { corrupt, invalid } from '../../shared/decode-error.js';
+import { MAX_SPAN, readSpan, writeSpan } from '../../shared/span-codec.js';
+import { greatestCommonDivisor } from '../common-divisor.js';
 import { SortedIntegers } from './seen-integers.js';
 
 const MAX_ORDER = 52;

@@ -1,6 +1,6 @@
 /** When the clock of this machine is believed. */
 import { z } from 'zod';
-import { duration } from '../shared/config.js';
+import { duration } from '../../shared/config.js';
 
 export const clockSchema = z.strictObject({
   trust: z

@@ -1,7 +1,7 @@
 /** Each reading once: the memory of what was counted, held to a Set, and how little room it takes. */
 import fc from 'fast-check';
 import t from 'tap';
-import { EdgetallyError } from '../shared/errors.js';
+import { EdgetallyError } from '../../shared/errors.js';
 import { Seen } from './seen.js';
 
 type Key = readonly [lane: string, offsetUs: number, recordId: string | undefined];

@@ -6,7 +6,7 @@
  * boot began, and are dated as if the machine had been switched off right then. That is the latest they can be, and what
  * a restart after a short power cut makes true within seconds; they are counted as estimated.
  */
-import type { BlockReading } from './block.js';
+import type { BlockReading } from '../block.js';
 
 /** A start of the machine in which such readings came. */
 export interface Boot {

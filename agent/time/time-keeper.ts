@@ -5,7 +5,7 @@
  * (`wallMs`: only to be shown).
  */
 import type { Logger } from 'pino';
-import { RELEASED_MS } from '../shared/version.js';
+import { RELEASED_MS } from '../../shared/version.js';
 import type { Clocks } from './clock.js';
 import type { ClockOptions } from './clock-options.js';
 import { type Doubt, newestTime, observe, type Trust } from './trusted-time.js';

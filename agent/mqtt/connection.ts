@@ -1,6 +1,6 @@
 /** One MQTT connection, from CONNECT to its end. A new client each time, so that nothing of a failed one lives on. */
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
-import { type MqttEnd, reasonCodeOf } from '../shared/mqtt-reasons.js';
+import { type MqttEnd, reasonCodeOf } from '../../shared/mqtt-reasons.js';
 
 export interface Granted {
   readonly sessionPresent: boolean;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { RELEASED_MS } from '../shared/version.js';
+import { RELEASED_MS } from '../../shared/version.js';
 import type { Evidence } from './clock-evidence.js';
 import { newestTime, observe, type Trust, type TrustRules } from './trusted-time.js';
 

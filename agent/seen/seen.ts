@@ -13,9 +13,9 @@
  * Promises: decode is total: a memory of at most as many readings as it is told, or an EdgetallyError.
  */
 import { createHash } from 'node:crypto';
-import { ByteReader, ByteWriter } from '../shared/bytes.js';
-import { corrupt, DecodeError, invalid } from '../shared/decode-error.js';
-import { EdgetallyError } from '../shared/errors.js';
+import { ByteReader, ByteWriter } from '../../shared/bytes.js';
+import { corrupt, DecodeError, invalid } from '../../shared/decode-error.js';
+import { EdgetallyError } from '../../shared/errors.js';
 import { readIntegers, writeIntegers } from './seen-codec.js';
 import { SortedIntegers } from './seen-integers.js';
 

@@ -6,10 +6,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type BackoffLimits, backoffMs } from '../shared/backoff.js';
-import { EdgetallyError } from '../shared/errors.js';
-import { isAboutVersion, type MqttEnd, TAKEN_OVER } from '../shared/mqtt-reasons.js';
-import type { Granted, MqttConnection } from './mqtt-connection.js';
+import { type BackoffLimits, backoffMs } from '../../shared/backoff.js';
+import { EdgetallyError } from '../../shared/errors.js';
+import { isAboutVersion, type MqttEnd, TAKEN_OVER } from '../../shared/mqtt-reasons.js';
+import type { Granted, MqttConnection } from './connection.js';
 
 /** Waits between connections, ms. */
 export interface Waits extends BackoffLimits {
