@@ -72,12 +72,12 @@ function inOwnProcess(stage: Stage): readonly Figure[] {
   const dir = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), `edgetally-bench-${stage.name}-`));
   try {
     const args = ['--expose-gc', process.argv[1]!, stage.name, '--here', dir, ...(values.ci ? ['--ci'] : [])];
-    const { status } = spawnSync(process.execPath, args, {
+    const { status, signal } = spawnSync(process.execPath, args, {
       stdio: 'inherit',
       timeout: STAGE_MS,
       killSignal: 'SIGTERM',
     });
-    if (status !== 0) throw new Error(`stage ${stage.name} failed`);
+    if (status !== 0) throw new Error(`stage ${stage.name} ended with ${signal ?? status}`);
     return JSON.parse(readFileSync(join(dir, OUTPUT), 'utf8')) as Figure[];
   } finally {
     rmSync(dir, { recursive: true, force: true });

@@ -34,6 +34,7 @@ export const offline: Stage = {
     try {
       await sending(quota);
       const rssBytes = (await quota.agent.usage()).rssBytes;
+      await sleep(3000); // a quota allows a burst at first
       const { counted, seconds } = await sentIn(quota, 8);
       figures.push(
         {
@@ -102,12 +103,21 @@ async function sending(gateway: Gateway): Promise<void> {
   while ((await gateway.sink.usage()).counted === 0) await sleep(20);
 }
 
+/** From the arrival of a batch to that of another: one is more than a second's worth of the quota. */
 async function sentIn(gateway: Gateway, seconds: number) {
-  const before = await gateway.sink.usage();
-  const startMs = performance.now();
+  const before = await arrival(gateway);
   await sleep(seconds * 1000);
-  const after = await gateway.sink.usage();
-  return { counted: after.counted - before.counted, seconds: (performance.now() - startMs) / 1000 };
+  const after = await arrival(gateway);
+  return { counted: after.counted - before.counted, seconds: (after.atMs - before.atMs) / 1000 };
+}
+
+async function arrival(gateway: Gateway) {
+  const { counted: before } = await gateway.sink.usage();
+  for (;;) {
+    const { counted } = await gateway.sink.usage();
+    if (counted > before) return { counted, atMs: performance.now() };
+    await sleep(10);
+  }
 }
 
 async function drain(gateway: Gateway): Promise<Figure> {
