@@ -137,9 +137,9 @@ export class BlockBuilder {
   /** What a block that could not be stored held is lost, unless its senders send it again: the next block says so. */
   refused({ tally, deliveries = [] }: Block): void {
     this.#deliveries.undo(deliveries);
-    if (tally.in > 0) this.#lose('refused', 'not-stored', tally.atMs, 0, tally.in);
+    if (tally.in > 0) this.#lose('unstored', 'commit-failed', tally.atMs, 0, tally.in);
     for (const { kind, reason, dayMs, device, count } of tally.losses) {
-      if (kind === 'refused') this.#lose(kind, reason, dayMs, device, count);
+      if (kind === 'unstored') this.#lose(kind, reason, dayMs, device, count);
     }
   }
 

@@ -13,7 +13,7 @@ export const LOSS_KINDS = [
   'held', // readings put aside because they are from the future or nobody knows the time
   'released', // of these, the ones whose time came or became known
   'estimated', // of those released, the ones whose time is an estimate
-  'refused', // readings that could not be stored, and were not acknowledged
+  'unstored', // readings that could not be stored, and were not acknowledged
   'coarsened', // windows merged into longer ones to save room
   'damaged', // what a damaged database lost
 ] as const;

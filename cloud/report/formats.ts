@@ -40,7 +40,7 @@ export function lossLine({ losses }: Report): string | undefined {
   return text && `in no row, by the UTC day on which it arrived: ${text}; edgetally-cloud losses lists them`;
 }
 
-const REPORTED = ['rejected', 'values', 'refused', 'damaged', 'coarsened'] as const;
+const REPORTED = ['rejected', 'values', 'unstored', 'damaged', 'coarsened'] as const;
 
 function footer(report: Report): string {
   const line = lossLine(report);
