@@ -55,7 +55,7 @@ export const LEDGER_CASES: ConformanceCases = {
       batchOf([], { losses: [of('d1', 8), of('d2', 6, { kind: 'later', dayMs: DAY - DAY_MS })], gateway: 'gw2' }),
     ]);
     const again = await database.reopen();
-    await again.commit([batchOf([], { losses: [of(undefined, 3), of('d1', 5)] })]);
+    await again.commit([batchOf([], { losses: [of(undefined, 3), of('d1', 4)] })]);
     const ask = async (where: Where, span: Span = WHOLE_DAY) =>
       (await again.read((snapshot) => snapshot.losses(span, where)))
         .map(({ subject, dayMs, epoch, kind, reason, count }) =>
