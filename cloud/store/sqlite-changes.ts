@@ -9,22 +9,11 @@ import type { WindowSummary } from '../../shared/window.js';
 import type { Quota } from './quota.js';
 import { addSequence, NO_SEQUENCES, type SequenceSet } from './sequences.js';
 import { encodeSummary } from './sqlite-blob.js';
-import { EVERYTHING_ID, type SqliteDictionary } from './sqlite-dictionary.js';
+import type { SqliteDictionary } from './sqlite-dictionary.js';
 import { SqliteQuota } from './sqlite-quota.js';
 import type { Db } from './sqlite-schema.js';
-import { levelNumber } from './sqlite-stale.js';
-import {
-  type Applied,
-  type BatchChange,
-  type Change,
-  DAY_MS,
-  floorTo,
-  HOUR_MS,
-  LEVELS,
-  type RejectedChange,
-  type StatusChange,
-  startOf,
-} from './store.js';
+import { SqliteStains } from './sqlite-stains.js';
+import type { Applied, BatchChange, Change, RejectedChange, StatusChange } from './store.js';
 
 /** Rejected messages that are kept, however small: a row costs some 200 bytes beside its payload. */
 const MAX_QUARANTINED = 20_000;
@@ -38,22 +27,22 @@ export class SqliteChanges {
   readonly #statements: ReturnType<typeof prepare>;
   #quarantinedBytes: number;
   #quarantined: number;
-  /** Devices and hours (or days) whose roll-ups the running transaction makes stale. */
-  readonly #stale = new Map<string, { device: number; startMs: number; lengthMs: number }>();
+  readonly #stains: SqliteStains;
 
   constructor(db: Db, dictionary: SqliteDictionary, maxQuarantineBytes: number, quota: Quota) {
     this.#dictionary = dictionary;
     this.#maxQuarantineBytes = maxQuarantineBytes;
     this.#quota = new SqliteQuota(db, dictionary, quota);
+    this.#stains = new SqliteStains(db, dictionary);
     this.#statements = prepare(db);
     this.#quarantinedBytes = this.#statements.quarantinedBytes.get() as number;
     this.#quarantined = this.#statements.quarantined.get() as number;
   }
 
   apply(changes: readonly Change[]): Applied[] {
-    this.#stale.clear();
+    this.#stains.clear();
     const applied = changes.map((change) => this.#apply(change));
-    this.#markStale(changes.reduce((latest, { receivedMs }) => Math.max(latest, receivedMs), 0));
+    this.#stains.write(changes.reduce((latest, { receivedMs }) => Math.max(latest, receivedMs), 0));
     return applied;
   }
 
@@ -79,7 +68,7 @@ export class SqliteChanges {
     for (const { group, device: name, dayMs, readings } of ledger) {
       const device = this.#dictionary.device(this.#dictionary.group(gatewayId, group), name);
       const { changes } = this.#statements.putLedger.run({ dayMs, device, epochId, readings, receivedMs });
-      if (changes > 0) this.#stain(device, dayMs, DAY_MS);
+      if (changes > 0) this.#stains.day(device, dayMs);
       rows += changes;
     }
     for (const loss of losses) rows += this.#putLoss(gatewayId, epochId, loss);
@@ -98,7 +87,7 @@ export class SqliteChanges {
       newestMs = Math.max(newestMs ?? Number.NEGATIVE_INFINITY, window.startMs + window.lengthMs);
       if (!this.#putWindow(device, epochId, window)) continue;
       changed++;
-      this.#stain(device, window.startMs, HOUR_MS);
+      this.#stains.hour(device, window.startMs);
     }
     this.#statements.seenBatch.run({ gatewayId, receivedMs, newestMs });
     return changed;
@@ -166,30 +155,6 @@ export class SqliteChanges {
       this.#quarantined--;
     }
   }
-
-  #stain(device: number, ms: number, lengthMs: number): void {
-    const startMs = floorTo(ms, lengthMs);
-    this.#stale.set(`${device}/${startMs}/${lengthMs}`, { device, startMs, lengthMs });
-  }
-
-  #markStale(nowMs: number): void {
-    if (this.#stale.size === 0) return;
-    this.#statements.count.run('mark', 1);
-    const mark = this.#statements.counter.get('mark') as number;
-    const done = new Set<string>();
-    for (const { device, startMs, lengthMs } of this.#stale.values()) {
-      const ids = { device, group: this.#dictionary.groupOf(device), all: EVERYTHING_ID };
-      for (const level of LEVELS) {
-        // A ledger entry is part of days and months only.
-        if (level.resolution === 'hour' && lengthMs === DAY_MS) continue;
-        const row = [levelNumber(level), startOf(level.resolution, startMs), ids[level.scope]];
-        const key = row.join('/');
-        if (done.has(key)) continue;
-        done.add(key);
-        this.#statements.putDirty.run(...row, mark, nowMs);
-      }
-    }
-  }
 }
 
 function prepare(db: Db) {
@@ -248,11 +213,6 @@ function prepare(db: Db) {
     dropRejected: db.prepare('DELETE FROM quarantine WHERE id = ?'),
     count: db.prepare(
       'INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value',
-    ),
-    counter: db.prepare('SELECT value FROM counters WHERE name = ?').pluck(),
-    putDirty: db.prepare(
-      `INSERT INTO dirty (level, start_ms, subject, mark, since_ms) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET mark = excluded.mark`,
     ),
   };
 }
