@@ -10,9 +10,12 @@ import { MqttSource } from './accept/mqtt-client.js';
 import { compileRoutes, routeSubscriptions } from './accept/routes.js';
 import { backlogOf } from './backlog.js';
 import { sumReasons } from './books.js';
+import { corruptionIn } from './buffer/corruption.js';
+import { listSetAside } from './buffer/damaged-files.js';
 import { lossWindow } from './buffer/options.js';
 import type { AgentConfig } from './config.js';
-import { Pipeline } from './pipeline.js';
+import { mark, openPipeline } from './open-pipeline.js';
+import type { Pipeline, PipelineContext } from './pipeline.js';
 import { Push, type StatusWord } from './push/push.js';
 import type { Source } from './reading.js';
 import { type AgentStatus, type RefusedState, serveStatus, socketPath } from './status.js';
@@ -32,6 +35,9 @@ export class Agent {
   readonly pipeline: Pipeline;
   /** Resolves where only a new process may help. */
   readonly gaveUp: Promise<void>;
+  /** Resolves where only another agent on the same data helps: the database is damaged, and marked to be salvaged. */
+  readonly damaged: Promise<void>;
+  readonly #context: PipelineContext;
   #giveUp!: () => void;
   readonly #mode: AgentMode;
   readonly #config: AgentConfig;
@@ -40,6 +46,7 @@ export class Agent {
   readonly #startedMs = this.#clocks.monotonicMs();
   readonly #sources: readonly Source[];
   readonly #push: Push | undefined;
+  #said: Uint8Array = new Uint8Array();
   #server: Server | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -51,7 +58,7 @@ export class Agent {
       this.#giveUp = resolve;
     });
     if (mode !== 'inspect') mkdirSync(config.data, { recursive: true });
-    this.pipeline = new Pipeline({
+    this.#context = {
       options: config.buffer,
       databasePath: databasePath(config),
       decode: compileRoutes(config.accept.routes, config.accept.limits),
@@ -59,7 +66,9 @@ export class Agent {
       clockOptions: config.clock,
       log,
       readOnly: mode === 'inspect',
-    });
+    };
+    this.pipeline = openPipeline(this.#context);
+    this.damaged = this.pipeline.damage.found.then((reason) => mark(this.#context, reason));
     this.#push = config.push === undefined || mode === 'inspect' ? undefined : this.#makePush(config.push);
     this.#sources = mode === 'run' ? this.#makeSources() : [];
   }
@@ -68,7 +77,7 @@ export class Agent {
     const loss = lossWindow(this.#config.buffer);
     if (loss !== undefined) this.#log.warn(loss);
     await this.pipeline.start(this.#sources, this.#push);
-    this.#server = await serveStatus(socketPath(this.#config.data), () => this.status());
+    this.#server = await serveStatus(socketPath(this.#config.data), () => this.#watched(() => this.status()));
   }
 
   stop(): Promise<void> {
@@ -106,6 +115,8 @@ export class Agent {
       push: this.#push?.state ?? null,
       sources: this.#sources.map((source) => source.describe()),
       damaged: buffer.damage.counts(),
+      salvaged: buffer.damage.salvaged(),
+      setAside: listSetAside(databasePath(this.#config)),
       refusedWindows: { byReason: buffer.windows.refused.counts(), latest: this.#refusedWindows() },
       quarantine: buffer.quarantine
         .newest(SAMPLES)
@@ -137,7 +148,7 @@ export class Agent {
       epoch: buffer.epoch,
       session: buffer.session,
       options,
-      backlog: backlogOf(buffer, clock),
+      backlog: backlogOf(buffer, clock, (error) => this.pipeline.damage.noteIn(error)),
       clock,
       log: this.#log,
       status: (state) => this.#statusMessage(state),
@@ -146,7 +157,24 @@ export class Agent {
     });
   }
 
+  /** Where the database turns out to be damaged, what was said last is said again. */
   #statusMessage(state: StatusWord): Uint8Array {
+    this.#said = this.#watched(() => this.#composeStatus(state)) ?? this.#said;
+    return this.#said;
+  }
+
+  /** Undefined where it fails because of damage. */
+  #watched<T>(work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      if (corruptionIn(error) === undefined) throw error;
+      this.pipeline.damage.noteIn(error);
+      return undefined;
+    }
+  }
+
+  #composeStatus(state: StatusWord): Uint8Array {
     const { buffer, books } = this.pipeline;
     const { in: all, counted, duplicate, held } = books;
     return encodeStatus({

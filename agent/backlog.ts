@@ -3,19 +3,30 @@ import type { EdgeBuffer } from './buffer/buffer.js';
 import type { Backlog } from './push/backlog.js';
 import type { PushClock } from './push/push.js';
 
-export function backlogOf(buffer: EdgeBuffer, clock: PushClock): Backlog {
+/** `failed` hears of each error, before it is thrown on. */
+export function backlogOf(buffer: EdgeBuffer, clock: PushClock, failed: (error: unknown) => void = () => {}): Backlog {
   const { windows } = buffer;
+  const watched =
+    <A extends unknown[], R>(method: (...args: A) => R) =>
+    (...args: A): R => {
+      try {
+        return method(...args);
+      } catch (error) {
+        failed(error);
+        throw error;
+      }
+    };
   return {
-    page: (after, limit) => windows.backlog(clock.steadyMs(), after, limit),
-    unsent: (id) => windows.unsent(clock.steadyMs(), id),
-    ledger: (refs) => windows.ledger(refs),
-    attempted: (refs) => buffer.attempted(refs),
-    receipted: (refs) => buffer.receipted(refs),
-    refused: () => windows.refused.list(),
-    refuse: (ref, reason, detail) => windows.refused.put({ ref, reason, detail, atMs: clock.nowMs() }),
+    page: watched((after, limit) => windows.backlog(clock.steadyMs(), after, limit)),
+    unsent: watched((id) => windows.unsent(clock.steadyMs(), id)),
+    ledger: watched((refs) => windows.ledger(refs)),
+    attempted: watched((refs) => buffer.attempted(refs)),
+    receipted: watched((refs) => buffer.receipted(refs)),
+    refused: watched(() => windows.refused.list()),
+    refuse: watched((ref, reason, detail) => windows.refused.put({ ref, reason, detail, atMs: clock.nowMs() })),
     losses: {
-      untold: (maxBytes) => buffer.losses.untold(maxBytes),
-      receipted: (told) => buffer.lossesReceipted(told),
+      untold: watched((maxBytes) => buffer.losses.untold(maxBytes)),
+      receipted: watched((told) => buffer.lossesReceipted(told)),
     },
   };
 }

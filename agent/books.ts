@@ -59,6 +59,12 @@ export function sumReasons(reasons: Readonly<Record<string, number>>): number {
   return Object.values(reasons).reduce((sum, count) => sum + count, 0);
 }
 
+/** After a salvage, in place: so many are held, and what was lost did not come in, as far as the books know. */
+export function rebalance(books: Books, held: number): void {
+  books.held = held;
+  books.in -= imbalance(books);
+}
+
 /** What is in no other place; 0 as long as the promise holds. */
 export function imbalance(books: Books): number {
   return books.in - books.counted - books.duplicate - sumReasons(books.rejected) - books.held;

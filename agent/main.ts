@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
 import { VERSION } from '../shared/version.js';
 import { hashPassword } from './accept/broker-access.js';
@@ -14,7 +14,7 @@ import { setupCommand } from './setup/command.js';
 import { simulateCommand } from './simulate/command.js';
 import { type AgentStatus, askStatus, socketPath } from './status.js';
 import { statusText } from './status-view.js';
-import { serviceManager } from './systemd.js';
+import { type ServiceManager, serviceManager } from './systemd.js';
 
 const CONFIG_PLACES = ['edgetally.yaml', '/etc/edgetally/edgetally.yaml'] as const;
 
@@ -93,19 +93,26 @@ function inspect(config: AgentConfig): AgentStatus {
 
 async function run(config: AgentConfig): Promise<void> {
   const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
-  const agent = new Agent(config, log, 'run');
-  const stopped = new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  const stopped = new Promise<'stopped'>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stopped'));
   });
   const manager = serviceManager(process.env, log);
+  // a database that turns out to be damaged is salvaged by the next agent: supervisors do not start a process often
+  while ((await runOnce(config, log, manager, stopped)) === 'damaged');
+}
+
+async function runOnce(config: AgentConfig, log: Logger, manager: ServiceManager, stopped: Promise<'stopped'>) {
+  const agent = new Agent(config, log, 'run');
   await agent.start();
   manager.ready(`gateway ${config.gateway}`);
   log.info({ gateway: config.gateway, version: VERSION, database: databasePath(config) }, 'ready');
-  const end = await Promise.race([stopped.then(() => 'stopped'), agent.gaveUp.then(() => 'gave up')]);
+  const gaveUp = agent.gaveUp.then(() => 'gave up' as const);
+  const end = await Promise.race([stopped, gaveUp, agent.damaged.then(() => 'damaged' as const)]);
   log.info('stopping');
-  manager.stopping();
+  if (end !== 'damaged') manager.stopping();
   await agent.stop();
   if (end === 'gave up') process.exitCode = EXIT_GAVE_UP;
+  return end;
 }
 
 try {

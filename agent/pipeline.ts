@@ -10,12 +10,13 @@ import { EdgetallyError } from '../shared/errors.js';
 import { Aggregator, type Applied, type UnsavedState } from './aggregate/aggregator.js';
 import type { Block } from './block.js';
 import { BlockBuilder } from './block-builder.js';
-import { type Books, enter, lossesOf } from './books.js';
+import { type Books, enter, lossesOf, rebalance } from './books.js';
 import { EdgeBuffer } from './buffer/buffer.js';
 import type { Interval } from './buffer/coarsen.js';
 import type { ImportProgress } from './buffer/imports.js';
 import type { BufferOptions } from './buffer/options.js';
 import { CommitTiming } from './commit-timing.js';
+import { DamageWatch } from './damage-watch.js';
 import type { Push } from './push/push.js';
 import type { Accept, Decoded, Message, Source } from './reading.js';
 import { Releases } from './releases.js';
@@ -47,6 +48,8 @@ export class Pipeline {
   readonly time: TimeKeeper;
   /** Readings and messages that could not be committed, and were not acknowledged. */
   refused = 0;
+  /** Of the database. Nothing is acknowledged from then on. */
+  readonly damage: DamageWatch;
   readonly #context: PipelineContext;
   readonly #aggregator: Aggregator;
   readonly #builder: BlockBuilder;
@@ -66,6 +69,7 @@ export class Pipeline {
 
   constructor(context: PipelineContext) {
     this.#context = context;
+    this.damage = new DamageWatch(context.log);
     this.buffer = new EdgeBuffer(context.databasePath, context.options, context.readOnly);
     this.books = structuredClone(this.buffer.savedBooks.books);
     this.time = new TimeKeeper(context.clock, context.clockOptions, this.buffer.times, context.log);
@@ -125,8 +129,8 @@ export class Pipeline {
     this.#sources = [];
     clearInterval(this.#timer);
     this.commit();
-    await this.#saving;
-    await this.#room.making;
+    // what fails is told, and tried again by the next start
+    await Promise.allSettled([this.#saving, this.#room.making]);
     await this.#push?.stop();
     this.#push = undefined;
     this.buffer.close();
@@ -172,6 +176,7 @@ export class Pipeline {
     const progress = this.#progress;
     this.#progress = undefined;
     try {
+      if (this.damage.isFound) throw new EdgetallyError('database-damaged', 'intake waits for the salvage');
       if (!this.#begun) this.#begin();
       if (!this.#begun) throw new EdgetallyError('database-failed', 'intake waits: the journal could not be saved');
       this.#saver.relieve();
@@ -187,6 +192,7 @@ export class Pipeline {
       this.#timing.done();
       this.#enter(block, this.#aggregator.apply(block, sequence, this.time.now()));
     } catch (error) {
+      this.damage.noteIn(error);
       this.refused += block.tally.in;
       this.#builder.refused(block);
       this.#context.log.error({ error: (error as Error).message, readings: block.tally.in }, 'commit failed');
@@ -206,6 +212,7 @@ export class Pipeline {
       this.buffer.journal.deliveries.recovered(sequence, block);
       blocks++;
     }
+    if (this.buffer.damage.isUnbalanced) rebalance(this.books, this.buffer.held.count + this.buffer.undated.count);
     this.#context.log.info({ blocks, windows: this.#aggregator.open, epoch: this.buffer.epoch }, 'recovered');
     if (this.#context.readOnly !== true) this.#begin();
   }
@@ -220,7 +227,7 @@ export class Pipeline {
       this.buffer.begin(this.books);
       this.#begun = true;
     } catch (error) {
-      this.#context.log.error({ error: (error as Error).message }, 'the journal could not be saved: intake waits');
+      this.#failed(error, 'the journal could not be saved: intake waits');
     }
   }
 
@@ -232,11 +239,17 @@ export class Pipeline {
 
   /** A fault of the disk is a passing one: the next tick tries again. */
   #tick(): void {
+    if (this.damage.isFound) return;
     try {
       this.work();
     } catch (error) {
-      this.#context.log.error({ error: (error as Error).message }, 'work on the buffer failed');
+      this.#failed(error, 'work on the buffer failed');
     }
+  }
+
+  #failed(error: unknown, what: string): void {
+    this.damage.noteIn(error);
+    this.#context.log.error({ error: (error as Error).message }, what);
   }
 
   /** What falls due with time: held readings, windows that close, resends, purging. Called some times a second. */
@@ -252,12 +265,12 @@ export class Pipeline {
       this.#saving = this.#saver.due(now.steadyMs).finally(() => {
         this.#saving = undefined;
       });
-      this.#saving.catch((error: Error) => this.#context.log.error({ error: error.message }, 'saving windows failed'));
+      this.#saving.catch((error: Error) => this.#failed(error, 'saving windows failed'));
     }
     this.#push?.tick();
     // not before what was held is in: what counted it before must still be known
     if (!this.#releases.areUnderWay && now.steadyMs - this.#housekeptMs >= HOUSEKEEPING_MS) this.#housekeep(now);
-    this.makeRoom().catch((error: Error) => this.#context.log.error({ error: error.message }, 'making room failed'));
+    this.makeRoom().catch((error: Error) => this.#failed(error, 'making room failed'));
   }
 
   #housekeep({ steadyMs, trustedMs, earliestMs }: Now): void {

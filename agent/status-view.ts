@@ -94,8 +94,22 @@ function books(status: AgentStatus): string[] {
   if (sumReasons(books.values) > 0) lines.push(row('values left out', reasons(books.values)));
   if (sumReasons(status.damaged) > 0)
     lines.push(row('damaged', `${reasons(status.damaged)} (rows that changed on the disk, set aside): check the disk`));
+  lines.push(...salvaged(status));
   if (status.refused > 0) lines.push(row('not stored', `${status.refused}, not acknowledged`));
   return lines;
+}
+
+/** With the files that are still there, for somebody to keep or to delete. */
+function salvaged({ salvaged, setAside, timeMs }: AgentStatus): string[] {
+  return [
+    ...salvaged
+      .slice(-SAMPLES_SHOWN)
+      .flatMap(({ atMs, reason, kept, lost }) => [
+        row('salvaged', `${age(timeMs - atMs)} ago, ${reason}: kept ${reasons(kept) || 'nothing'}`),
+        row('', `lost ${reasons(lost) || 'nothing that is known of'}`),
+      ]),
+    ...setAside.map(({ file, bytes: size }) => row('set aside', `${file}, ${bytes(size)}`)),
+  ];
 }
 
 const ESTIMATED = 'they brought no time, and the machine was restarted before its clock was set';

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Sample } from './block-builder.js';
 import type { Books } from './books.js';
+import type { SalvageReport } from './buffer/salvage/report.js';
 import type { PushState } from './push/push.js';
 import type { SourceState } from './reading.js';
 import type { BacklogState } from './stored-window.js';
@@ -48,6 +49,10 @@ export interface AgentStatus {
   readonly push: PushState | null;
   /** Rows whose bytes changed on the disk and that were set aside, by their table. */
   readonly damaged: Readonly<Record<string, number>>;
+  /** Damaged databases that were salvaged, the latest last: what could be read, and what was lost. */
+  readonly salvaged: readonly SalvageReport[];
+  /** Files of those that are still there; nobody deletes them but the operator. */
+  readonly setAside: readonly { readonly file: string; readonly bytes: number }[];
   readonly refusedWindows: {
     readonly byReason: Readonly<Record<string, number>>;
     readonly latest: readonly RefusedState[];
@@ -66,12 +71,13 @@ export function socketPath(dataDirectory: string): string {
   return join(tmpdir(), `edgetally-${digest}.sock`);
 }
 
-/** Answers each connection with one line of JSON. */
-export async function serveStatus(path: string, status: () => AgentStatus): Promise<Server> {
+/** Answers each connection with one line of JSON, or with nothing while there is none. */
+export async function serveStatus(path: string, status: () => AgentStatus | undefined): Promise<Server> {
   rmSync(path, { force: true }); // of an agent that was killed; a living one holds the lock on the database
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
-    socket.end(`${JSON.stringify(status())}\n`);
+    const now = status();
+    socket.end(now === undefined ? '' : `${JSON.stringify(now)}\n`);
   });
   server.listen(path);
   await once(server, 'listening');
@@ -84,7 +90,7 @@ export async function askStatus(path: string): Promise<AgentStatus | undefined> 
   try {
     const chunks: Buffer[] = [];
     for await (const chunk of socket) chunks.push(chunk as Buffer);
-    return JSON.parse(Buffer.concat(chunks).toString()) as AgentStatus;
+    return chunks.length === 0 ? undefined : (JSON.parse(Buffer.concat(chunks).toString()) as AgentStatus);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;

@@ -27,6 +27,7 @@ export function serviceManager(env: Readonly<Record<string, string | undefined>>
   return {
     ready: (status) => {
       say('--ready', `--status=${status}`);
+      clearInterval(alive);
       if (watchdogMs !== undefined) alive = setInterval(() => say('WATCHDOG=1'), watchdogMs);
     },
     stopping: () => {

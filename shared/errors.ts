@@ -11,6 +11,10 @@ export const ERRORS = {
     hint: 'This database was written by a newer Edgetally. Upgrade this program; the file was left as it is.',
   },
   'database-invalid': { retryable: false, hint: 'The file is not an Edgetally database. It was left as it is.' },
+  'database-damaged': {
+    retryable: true,
+    hint: 'The agent sets it aside and salvages it when it opens it next; check the disk.',
+  },
   'database-locked': { retryable: true, hint: 'Another process has this database open for writing. Stop it first.' },
   'window-damaged': {
     retryable: false,

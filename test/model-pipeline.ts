@@ -4,8 +4,10 @@
  */
 import { pino } from 'pino';
 import { backlogOf } from '../agent/backlog.js';
+import { markDamaged } from '../agent/buffer/damaged-files.js';
 import type { BufferOptions } from '../agent/buffer/options.js';
-import { Pipeline } from '../agent/pipeline.js';
+import { openPipeline } from '../agent/open-pipeline.js';
+import type { Pipeline } from '../agent/pipeline.js';
 import { Credit } from '../agent/push/credit.js';
 import { Outbox } from '../agent/push/outbox.js';
 import type { Decoded, Delivery, Message } from '../agent/reading.js';
@@ -100,7 +102,7 @@ export class Gateway {
   }
 
   #openPipeline(): Pipeline {
-    return new Pipeline({
+    return openPipeline({
       options: this.#options,
       databasePath: this.#path,
       decode: (message) => this.#decode(message),
@@ -177,6 +179,14 @@ export class Gateway {
     meanwhile();
     this.pipeline = this.#openPipeline();
     this.outbox = this.#openOutbox();
+  }
+
+  /** What a supervisor of the pipeline does when it hears of damage: it opens anew, and that salvages. */
+  salvage(reason: string, meanwhile = () => {}): void {
+    this.crash(() => {
+      meanwhile();
+      markDamaged(this.#path, reason, this.nowMs, '0');
+    });
   }
 
   receipt({ session, sequence }: { session: number; sequence: number }): void {

@@ -5,6 +5,7 @@
  */
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { EdgetallyError } from '../../shared/errors.js';
 
 const BALLAST_BYTES = 4 * 1024 * 1024;
 /** Intake goes on when there is room for the ballast and as much again. */
@@ -43,6 +44,13 @@ export class Ballast {
     } catch {
       rmSync(temporary, { force: true }); // no room after all; the next attempt comes
     }
+  }
+
+  /** While it is gone, room is for receipts, and intake waits: throws where it cannot be taken again. */
+  keep(): void {
+    if (this.isThere) return;
+    if (!this.diskIsFull) this.take();
+    else throw new EdgetallyError('database-failed', `${this.#path}: the disk is full; intake waits for room`);
   }
 
   /** Gives the room back. */

@@ -21,6 +21,7 @@ import { Durability } from './durability.js';
 import { Held } from './held.js';
 import { type ImportProgress, Imports } from './imports.js';
 import { Journal } from './journal.js';
+import { lookAround } from './look-around.js';
 import { Losses } from './losses.js';
 import { Meta } from './meta.js';
 import type { BufferOptions } from './options.js';
@@ -98,6 +99,7 @@ export class EdgeBuffer {
         sequence: this.#meta.number('sequence'),
       };
       this.journal = new Journal(db, this.savedBooks.sequence, this.damage);
+      lookAround(this);
     } catch (error) {
       db.close(); // or the file would stay locked
       throw explain(error, path);
@@ -117,6 +119,7 @@ export class EdgeBuffer {
   begin(books: Books): void {
     const names = this.#saving(() => {
       this.#saveBooks(books);
+      this.damage.balanced();
       this.journal.forget(undefined);
       return this.#parts.begin(this.journal.last + 1);
     });
@@ -126,7 +129,8 @@ export class EdgeBuffer {
 
   /** Makes a block durable; returns its number. */
   commit(commit: Commit): number {
-    this.#checkRoom();
+    this.disk.keep(2);
+    this.#ballast.keep();
     const bytes = this.#transaction(() => {
       this.dictionary.save();
       for (const sample of commit.samples) this.quarantine.add(sample);
@@ -246,14 +250,6 @@ export class EdgeBuffer {
 
   close(): void {
     this.#db.close();
-  }
-
-  /** While the ballast is gone, room is for receipts, and intake waits. */
-  #checkRoom(): void {
-    this.disk.keep(2);
-    if (this.#ballast.isThere) return;
-    if (!this.#ballast.diskIsFull) this.#ballast.take();
-    else throw new EdgetallyError('database-failed', `${this.path}: the disk is full; intake waits for room`);
   }
 
   /** What one transaction may write of them; of none one piece, as a transaction may be asked for its fsync. */

@@ -6,6 +6,8 @@
  */
 import { utcDayMs } from '../../shared/window.js';
 import type { Losses } from './losses.js';
+import { Meta } from './meta.js';
+import { readReports, type SalvageReport } from './salvage/report.js';
 import type { Db } from './schema.js';
 
 export interface DamagedRow {
@@ -17,6 +19,8 @@ export interface DamagedRow {
 }
 
 const MAX_ROWS = 1_000;
+/** There while the books do not know yet what a salvage lost. */
+export const UNBALANCED = 'unbalanced';
 
 export class Damage {
   readonly #db: Db;
@@ -24,6 +28,7 @@ export class Damage {
   readonly #newestMs: () => number;
   readonly #readOnly: boolean;
   readonly #statements;
+  readonly #meta: Meta;
   #news: Omit<DamagedRow, 'bytes'>[] = [];
 
   /** `newestMs`: a time that is past, to count under where a row says none. */
@@ -32,6 +37,7 @@ export class Damage {
     this.#newestMs = newestMs;
     this.#losses = losses;
     this.#readOnly = readOnly;
+    this.#meta = new Meta(db);
     this.#statements = {
       insert: db.prepare('INSERT INTO damaged (place, key, reason, bytes) VALUES (?, ?, ?, ?)'),
       bound: db.prepare('DELETE FROM damaged WHERE id <= (SELECT max(id) FROM damaged) - ?'),
@@ -55,6 +61,21 @@ export class Damage {
       this.#losses.enter({ kind: 'damaged', reason: place, dayMs: utcDayMs(this.#newestMs()), device: 0, ...lost });
     }
     this.#news.push({ place, key, reason });
+  }
+
+  /** What this database was salvaged from, the latest last. */
+  salvaged(): readonly SalvageReport[] {
+    return readReports(this.#meta);
+  }
+
+  /** The database was salvaged, and its books may lack what was lost. */
+  get isUnbalanced(): boolean {
+    return this.#meta.number(UNBALANCED) === 1;
+  }
+
+  /** Inside the transaction that saves balanced books. */
+  balanced(): void {
+    if (this.isUnbalanced) this.#meta.set(UNBALANCED, 0);
   }
 
   /** Rows that were set aside, by their table. */

@@ -20,8 +20,13 @@ export class Held {
     this.#statements = {
       hold: db.prepare('INSERT INTO held (due_ms, block) VALUES (?, ?)'),
       due: db.prepare('SELECT id, block FROM held WHERE due_ms <= ? ORDER BY id LIMIT ?'),
+      count: db.prepare('SELECT count(*) FROM held').pluck(),
       release: db.prepare('DELETE FROM held WHERE id = ?'),
     };
+  }
+
+  get count(): number {
+    return this.#statements.count.get() as number;
   }
 
   hold(reading: BlockReading): void {

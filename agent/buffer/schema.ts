@@ -174,6 +174,7 @@ export function explain(error: unknown, path: string): DatabaseError {
     return new DatabaseError('database-locked', `${path} is in use by another process`, error);
   if (code === 'SQLITE_NOTADB')
     return new DatabaseError('database-invalid', `${path} is not an SQLite database`, error);
+  if (code.startsWith('SQLITE_CORRUPT')) return new DatabaseError('database-damaged', `${path} is damaged`, error);
   const text = error instanceof Error ? error.message : String(error);
   return new DatabaseError('database-failed', `${path}: ${text}`, error, FULL.has(code));
 }
