@@ -180,6 +180,7 @@ export class Pipeline {
       if (!this.#begun) this.#begin();
       if (!this.#begun) throw new EdgetallyError('database-failed', 'intake waits: the journal could not be saved');
       this.#saver.relieve();
+      this.#aggregator.prepare(block); // what may fail must do so before the block is stored
       const sequence = this.buffer.commit({
         block,
         held,

@@ -265,3 +265,23 @@ t.test('what the journal is about stays in memory, so that it is not purged', as
   first.dropClean(3);
   t.equal(first.open, 0);
 });
+
+t.test('a block that was prepared is applied without asking the store', async (t) => {
+  const store = new Map<string, StoredWindow>();
+  const saved = storeOf(store);
+  let isBroken = false;
+  const aggregator = new Aggregator({
+    ...saved,
+    find: (...asked) => {
+      if (isBroken) throw new Error('the disk does not answer');
+      return saved.find(...asked);
+    },
+  });
+  const late = block(reading(1, 1_000, [1, 10]), reading(1, 2 * MINUTE, [2, 20]), reading(2, 1_000, [3, 30]));
+  isBroken = true;
+  t.throws(() => aggregator.prepare(late), /does not answer/);
+  isBroken = false;
+  aggregator.prepare(late);
+  isBroken = true;
+  t.strictSame(aggregator.apply(late, 1, when(0)), { counted: 3, duplicate: 0 });
+});

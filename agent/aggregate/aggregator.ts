@@ -105,6 +105,11 @@ export class Aggregator {
     return oldest;
   }
 
+  /** Brings the windows of a block into memory: applying it asks nobody then, and cannot fail half-way. */
+  prepare({ readings }: Block): void {
+    for (const { device, timeUs, shape } of readings) this.#windowOf(device, timeUs, shape.windowMs);
+  }
+
   /** Applies block number `sequence`; `now` only decides when windows close. */
   apply(block: Block, sequence: number, now: Moment): Applied {
     const applied: Applied = { counted: 0, duplicate: 0 };
