@@ -197,9 +197,14 @@ export class Rig {
     }
   }
 
-  async report(...args: string[]): Promise<string> {
+  report(...args: string[]): Promise<string> {
+    return this.ask('report', ...args);
+  }
+
+  /** What a command of the cloud prints. */
+  async ask(command: string, ...args: string[]): Promise<string> {
     const database = ['--database', join(this.dir, 'cloud.db')];
-    const { stdout } = await run(process.execPath, [CLOUD, 'report', ...database, ...args], { maxBuffer: 1e9 });
+    const { stdout } = await run(process.execPath, [CLOUD, command, ...database, ...args], { maxBuffer: 1e9 });
     return stdout;
   }
 }
