@@ -14,7 +14,9 @@ import { aggregate } from './aggregate.js';
 import { broker } from './broker.js';
 import { cloud } from './cloud.js';
 import { type Figure, regressions, type Stage, tableOf } from './figures.js';
+import { fleet } from './fleet.js';
 import { journal } from './journal.js';
+import { latency } from './latency.js';
 import { memory } from './memory.js';
 import { offline } from './offline.js';
 import { report } from './report.js';
@@ -22,12 +24,24 @@ import { sketch } from './sketch.js';
 import { wire } from './wire.js';
 
 /** In the order of the flow. */
-const STAGES: readonly Stage[] = [broker, aggregate, sketch, journal, wire, offline, cloud, report, memory];
+const STAGES: readonly Stage[] = [
+  broker,
+  aggregate,
+  sketch,
+  journal,
+  wire,
+  offline,
+  cloud,
+  fleet,
+  latency,
+  report,
+  memory,
+];
 
 const RESULTS = join(ROOT, 'bench/results.md');
 const RATIOS = join(ROOT, 'bench/ratios.json');
 /** A stage that takes longer hangs. */
-const STAGE_MS = 180_000;
+const STAGE_MS = 180_000 + 1000 * Number(process.env.BENCH_SECONDS ?? 0);
 const OUTPUT = 'figures.json';
 
 const { values, positionals } = parseArgs({

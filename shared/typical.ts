@@ -47,7 +47,7 @@ export function typicalWindows({ sensors, devices, minutes = 1, readings = 60 }:
   const fleet = Array.from({ length: devices }, (_, index) => ({
     group: `zone-${index % 8}`,
     device: `sensor-${String((index * 37) % 1000).padStart(4, '0')}`,
-    phaseUs: ((index * 7919) % 1000) * 1000,
+    phaseUs: Math.floor(((index * 7919) % 1000) * Math.min(1000, MINUTE_MS / readings)),
     means: sensors.map(({ mean, spread }) => mean + spread * random()),
   }));
   const windows: WindowSummary[] = [];
