@@ -23,7 +23,7 @@ const LATE = 42;
 const AFTER = LATE + 4;
 const READINGS = MINUTES + 2 + 3 + 1;
 /** Every so many pages, and how often each is damaged by single bytes. */
-const STEP = Number(process.env['EDGETALLY_DAMAGE_STEP'] ?? 1);
+const STEP = Number(process.env.EDGETALLY_DAMAGE_STEP ?? 1);
 const OPTIONS = bufferSchema.parse({});
 
 /** The files of a gateway that was killed, and what the cloud had by then. */

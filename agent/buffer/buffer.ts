@@ -1,13 +1,3 @@
-/**
- * The buffer: everything the gateway must not forget, in one SQLite file.
- *
- * Contract. commit() returns only after the block is on disk (fsync; with relaxed durability sync() sees to that from time
- * to time), and throws with nothing stored. attempted() is on disk in either mode when it returns. save() moves
- * windows from the journal to rows, with the books, in one transaction; a crash between the two loses nothing, because
- * recovery applies the blocks that a row does not hold yet. One process writes; all methods are synchronous and
- * ordered. Never frees a window without the receipt for its very revision.
- */
-import { EdgetallyError } from '../../shared/errors.js';
 import { utcDayMs } from '../../shared/window.js';
 import type { Block, BlockReading, UntoldLoss } from '../block.js';
 import { addReasons, type Books, booksSchema, emptyBooks } from '../books.js';

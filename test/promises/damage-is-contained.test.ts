@@ -67,7 +67,7 @@ t.test('a damaged database is set aside and salvaged, never deleted', { timeout:
 
   const counts = await rig.report('--group-by', 'device', '--format', 'csv');
   const of = (device: string) => Number(new RegExp(`^${device},x,(\\d+),`, 'm').exec(counts)?.[1] ?? 0);
-  const lost = status.salvaged[0]!.lost['windows'] ?? 0;
+  const lost = status.salvaged[0]!.lost.windows ?? 0;
   t.ok(lost > 0, 'the operator is told');
   t.ok(of('a') < MINUTES && of('a') > MINUTES / 2, `${of('a')} of ${MINUTES} arrived`);
   t.equal(of('b'), AFTERWARDS, 'what the damaged page did not hold is there');

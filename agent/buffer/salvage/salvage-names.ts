@@ -27,7 +27,7 @@ function salvage({ file, db, tally }: Work, table: string, columns: readonly str
   };
   const gaps = new TableSource(file, db, table).read((row) =>
     add(
-      row['id'],
+      row.id,
       columns.map((column) => row[column]),
     ),
   );

@@ -44,18 +44,18 @@ export function copyRows(work: Work, table: Table, names?: Names): number {
 /** Whether the row can be used; what it lacks is mended where nothing depends on it. */
 function fits(work: Work, table: Table, row: Row, { devices, metrics }: Names): boolean {
   if (table === 'held' || table === 'undated') {
-    const unknown = unreadable(row['block'] as Buffer, { devices, metrics });
+    const unknown = unreadable(row.block as Buffer, { devices, metrics });
     if (unknown === undefined) return true;
-    const count = table === 'held' ? 1 : Math.max(1, row['readings'] as number);
-    putAside(work, { place: table, key: String(row['id']), reason: unknown, bytes: row['block'] as Buffer }, { count });
+    const count = table === 'held' ? 1 : Math.max(1, row.readings as number);
+    putAside(work, { place: table, key: String(row.id), reason: unknown, bytes: row.block as Buffer }, { count });
     return false;
   }
   if (table === 'losses') {
     const { count, receipted, device } = row as { count: number; receipted: number; device: number };
-    if (!devices.has(device)) row['device'] = 0;
+    if (!devices.has(device)) row.device = 0;
     return count >= 0 && receipted >= 0;
   }
-  if ((table === 'ledger' || table === 'refused') && !devices.has(row['device'] as number)) {
+  if ((table === 'ledger' || table === 'refused') && !devices.has(row.device as number)) {
     work.tally.lose(table, 'a row of a device whose name is lost');
     return false;
   }
