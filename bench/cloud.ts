@@ -7,7 +7,7 @@ import Database from 'better-sqlite3';
 import { pino } from 'pino';
 import { Consolidator } from '../cloud/consolidate/consolidator.js';
 import { RollUpKeeper } from '../cloud/consolidate/roll-up-keeper.js';
-import { openSqliteStore } from '../cloud/store/sqlite-store.js';
+import { openSqliteStore } from '../cloud/store/sqlite/store.js';
 import { encodeBatch } from '../shared/batch.js';
 import { upTopic } from '../shared/topics.js';
 import { CALM, typicalBatch, typicalWindows } from '../shared/typical.js';

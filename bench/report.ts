@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { parseQuery } from '../cloud/report/query.js';
 import { runReport } from '../cloud/report/report.js';
-import { openSqliteReader, openSqliteStore } from '../cloud/store/sqlite-store.js';
+import { openSqliteReader, openSqliteStore } from '../cloud/store/sqlite/store.js';
 import { DAY_MS, type RollUp, type SnapshotStore, type Store, type Subject } from '../cloud/store/store.js';
 import { CALM, typicalBatch, typicalWindows } from '../shared/typical.js';
 import { type Figure, inTurns, type Stage } from './figures.js';

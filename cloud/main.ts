@@ -21,7 +21,7 @@ import { reconcile, verdictOf } from './report/reconcile.js';
 import { formatReconciliation } from './report/reconcile-formats.js';
 import { runReport } from './report/report.js';
 import { Service } from './service.js';
-import { openSqliteReader } from './store/sqlite-store.js';
+import { openSqliteReader } from './store/sqlite/store.js';
 import type { SnapshotStore } from './store/store.js';
 
 interface DatabaseOptions {

@@ -7,7 +7,7 @@ import { test } from 'tap';
 import { EdgetallyError } from '../shared/errors.js';
 import { RollUpThread } from './roll-up-thread.js';
 import { batchOf, NOON, windowsOf } from './store/samples.js';
-import { openSqliteStore } from './store/sqlite-store.js';
+import { openSqliteStore } from './store/sqlite/store.js';
 
 test('a thread computes, this one writes; a failed write is tried again', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'edgetally-thread-'));

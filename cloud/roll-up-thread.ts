@@ -6,7 +6,7 @@
 import { Worker } from 'node:worker_threads';
 import { EdgetallyError, type ErrorCode } from '../shared/errors.js';
 import type { Log } from './log.js';
-import type { RollUpRow } from './store/sqlite-roll-ups.js';
+import type { RollUpRow } from './store/sqlite/roll-ups.js';
 
 export interface RollUpWork {
   readonly path: string;

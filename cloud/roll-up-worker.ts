@@ -4,7 +4,7 @@ import { EdgetallyError } from '../shared/errors.js';
 import { RollUpKeeper } from './consolidate/roll-up-keeper.js';
 import type { Log } from './log.js';
 import type { FromWorker, RollUpWork, ToWorker } from './roll-up-thread.js';
-import { openSqliteReader } from './store/sqlite-store.js';
+import { openSqliteReader } from './store/sqlite/store.js';
 
 const { path, settleMs } = workerData as RollUpWork;
 const port = parentPort!;

@@ -6,7 +6,7 @@ import { type ConsolidateBooks, Consolidator } from './consolidate/consolidator.
 import { CreditBook } from './consolidate/credit.js';
 import type { Log } from './log.js';
 import { RollUpThread } from './roll-up-thread.js';
-import { openSqliteStore, type SqliteStore } from './store/sqlite-store.js';
+import { openSqliteStore, type SqliteStore } from './store/sqlite/store.js';
 
 export interface ServiceState {
   readonly consumer: ConsumerState;

@@ -14,7 +14,7 @@ import { promisify } from 'node:util';
 import { type AgentStatus, askStatus, socketPath } from '../agent/status.js';
 import { makeCertificates } from '../certs.example/make-certs.js';
 import { type GatewayState, listGateways } from '../cloud/report/gateways.js';
-import { openSqliteReader } from '../cloud/store/sqlite-store.js';
+import { openSqliteReader } from '../cloud/store/sqlite/store.js';
 import { Children } from './children.js';
 import { agentConfig, CLOUD, cloudConfig, type DemoCertificate, GATEWAY } from './config-files.js';
 import { type Link, startLink } from './link.js';

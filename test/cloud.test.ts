@@ -10,7 +10,7 @@ import { type Test, test } from 'tap';
 import { Consumer } from '../cloud/accept/consumer.js';
 import { mqttSchema } from '../cloud/accept/options.js';
 import { batchOf, EPOCH_A, EPOCH_B, NOON, type SampleReading, windowsOf } from '../cloud/store/samples.js';
-import { openSqliteStore } from '../cloud/store/sqlite-store.js';
+import { openSqliteStore } from '../cloud/store/sqlite/store.js';
 import { encodeStatus } from '../shared/status.js';
 import { upTopic } from '../shared/topics.js';
 import { BIN, batchBytes, CloudProcess, place, TestGateway, tlsBroker, tlsOptions, until } from './cloud-rig.js';

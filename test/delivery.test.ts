@@ -13,7 +13,7 @@ import t, { type Test } from 'tap';
 import { formatReport } from '../cloud/report/formats.js';
 import { parseQuery } from '../cloud/report/query.js';
 import { runReport } from '../cloud/report/report.js';
-import { openSqliteReader } from '../cloud/store/sqlite-store.js';
+import { openSqliteReader } from '../cloud/store/sqlite/store.js';
 import type { SnapshotStore } from '../cloud/store/store.js';
 import { CloudProcess, place, TestGateway, tlsBroker, tlsOptions, until } from './cloud-rig.js';
 import { Dice, setting } from './dice.js';

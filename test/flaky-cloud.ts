@@ -5,7 +5,7 @@
 import { pino } from 'pino';
 import { Consolidator } from '../cloud/consolidate/consolidator.js';
 import { recompute } from '../cloud/store/gather.js';
-import { openSqliteStore } from '../cloud/store/sqlite-store.js';
+import { openSqliteStore } from '../cloud/store/sqlite/store.js';
 import { type Change, LEVELS, type RollUp, type Store } from '../cloud/store/store.js';
 import { EdgetallyError } from '../shared/errors.js';
 import type { Dice } from './dice.js';

@@ -18,7 +18,7 @@ import { parseQuery } from '../cloud/report/query.js';
 import { runReport } from '../cloud/report/report.js';
 import type { Quota } from '../cloud/store/quota.js';
 import { batchOf, EPOCH_A, NOON, windowsOf } from '../cloud/store/samples.js';
-import { openSqliteStore } from '../cloud/store/sqlite-store.js';
+import { openSqliteStore } from '../cloud/store/sqlite/store.js';
 import type { Store } from '../cloud/store/store.js';
 import { startIotCore } from '../demo/iot-core.js';
 import { decodeBatch, encodeBatch } from '../shared/batch.js';

@@ -9,7 +9,7 @@ import { EdgetallyError } from '../../shared/errors.js';
 import { decodeReceipt, type Receipt } from '../../shared/receipt.js';
 import { downTopic, upTopic } from '../../shared/topics.js';
 import { EPOCH_A, NOON, windowsOf } from '../store/samples.js';
-import { openSqliteStore } from '../store/sqlite-store.js';
+import { openSqliteStore } from '../store/sqlite/store.js';
 import type { Change, ChangeStore, Store } from '../store/store.js';
 import { Consolidator } from './consolidator.js';
 import { decodeDelivery } from './decode.js';

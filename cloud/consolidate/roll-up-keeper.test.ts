@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { type Test, test } from 'tap';
 import { summarize } from '../../shared/summary.js';
 import { batchOf, NOON, windowsOf } from '../store/samples.js';
-import { openSqliteStore } from '../store/sqlite-store.js';
+import { openSqliteStore } from '../store/sqlite/store.js';
 import { DAY_MS } from '../store/store.js';
 import { RollUpKeeper } from './roll-up-keeper.js';
 

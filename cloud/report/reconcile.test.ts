@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import type { Status } from '../../shared/status.js';
 import { batchOf, EPOCH_A, EPOCH_B, NOON, windowsOf } from '../store/samples.js';
-import { openSqliteStore } from '../store/sqlite-store.js';
+import { openSqliteStore } from '../store/sqlite/store.js';
 import { type BatchChange, DAY_MS, type Store } from '../store/store.js';
 import { parseReconcile, type ReconcileArguments } from './query.js';
 import { type Reconciliation, reconcile, verdictOf } from './reconcile.js';

@@ -7,7 +7,7 @@ import { type Test, test } from 'tap';
 import type { LossRecord } from '../../shared/loss.js';
 import { recomputeAll } from '../store/conformance-tools.js';
 import { batchOf, EPOCH_A, EPOCH_B, NOON, type SampleReading, windowsOf } from '../store/samples.js';
-import { openSqliteStore } from '../store/sqlite-store.js';
+import { openSqliteStore } from '../store/sqlite/store.js';
 import { type BatchChange, DAY_MS, floorTo, HOUR_MS, type Store } from '../store/store.js';
 import { formatReport, lossLine } from './formats.js';
 import { parseQuery, type ReportArguments } from './query.js';

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { nameSession } from '../../shared/session.js';
 import { batchOf, EPOCH_A, EPOCH_B, NOON, windowsOf } from '../store/samples.js';
-import { openSqliteStore } from '../store/sqlite-store.js';
+import { openSqliteStore } from '../store/sqlite/store.js';
 import { formatGateways, listGateways } from './gateways.js';
 import { reconcile } from './reconcile.js';
 

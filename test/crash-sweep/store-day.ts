@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { Consolidator } from '../../cloud/consolidate/consolidator.js';
 import { recompute } from '../../cloud/store/gather.js';
-import { openSqliteStore } from '../../cloud/store/sqlite-store.js';
+import { openSqliteStore } from '../../cloud/store/sqlite/store.js';
 import { LEVELS, type RollUp, type Snapshot, type Store } from '../../cloud/store/store.js';
 import { EdgetallyError } from '../../shared/errors.js';
 import { decodeReceipt } from '../../shared/receipt.js';

@@ -14,7 +14,7 @@ import { Outbox } from '../../agent/push/outbox.js';
 import type { Push } from '../../agent/push/push.js';
 import { ALWAYS } from '../../agent/time/clock-testing.js';
 import { Consolidator } from '../../cloud/consolidate/consolidator.js';
-import { openSqliteStore } from '../../cloud/store/sqlite-store.js';
+import { openSqliteStore } from '../../cloud/store/sqlite/store.js';
 import type { Store } from '../../cloud/store/store.js';
 import { encodeBatch } from '../../shared/batch.js';
 import { decodeReceipt } from '../../shared/receipt.js';

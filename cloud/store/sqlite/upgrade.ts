@@ -3,9 +3,10 @@
  * changed; roll-ups are caches, so an older version's are forgotten and marked stale: reports are right at once, and fast
  * again when the background has computed them.
  */
-import type { Db } from './sqlite-schema.js';
-import { levelNumber } from './sqlite-stale.js';
-import { DAY_MS, HOUR_MS, LEVELS, type Level, startOf } from './store.js';
+
+import { DAY_MS, HOUR_MS, LEVELS, type Level, startOf } from '../store.js';
+import type { Db } from './schema.js';
+import { levelNumber } from './stale.js';
 
 /** From version 1: losses, quotas, months, and the longest window of a roll-up. */
 export function upgradeFromVersion1(db: Db): void {

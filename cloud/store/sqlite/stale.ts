@@ -1,6 +1,5 @@
 /** Reads which roll-ups are out of date, and which of them are worth computing now. */
-import type { SqliteDictionary } from './sqlite-dictionary.js';
-import type { Db } from './sqlite-schema.js';
+
 import {
   DAY_MS,
   type DirtyRollUp,
@@ -13,7 +12,9 @@ import {
   type Span,
   startOf,
   type Where,
-} from './store.js';
+} from '../store.js';
+import type { SqliteDictionary } from './dictionary.js';
+import type { Db } from './schema.js';
 
 /** Up to this many roll-ups are looked up one by one; above, the stretch is read and sifted. */
 const FEW = 64;

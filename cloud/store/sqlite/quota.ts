@@ -6,10 +6,10 @@
  * costs nothing but a comparison until a gateway comes near its limits.
  */
 
-import type { Quota, Refusal } from './quota.js';
-import type { SqliteDictionary } from './sqlite-dictionary.js';
-import type { Db } from './sqlite-schema.js';
-import { type BatchChange, DAY_MS, floorTo } from './store.js';
+import type { Quota, Refusal } from '../quota.js';
+import { type BatchChange, DAY_MS, floorTo } from '../store.js';
+import type { SqliteDictionary } from './dictionary.js';
+import type { Db } from './schema.js';
 
 interface Usage {
   devices: number;

@@ -1,9 +1,10 @@
 /** Roll-ups as rows: made by whoever computes them, put by the one connection that writes. */
-import { encodeSummary, ROLL_UP_SPAN_MS } from './sqlite-blob.js';
-import type { SqliteDictionary } from './sqlite-dictionary.js';
-import type { Db } from './sqlite-schema.js';
-import { levelNumber } from './sqlite-stale.js';
-import type { RollUp } from './store.js';
+
+import type { RollUp } from '../store.js';
+import { encodeSummary, ROLL_UP_SPAN_MS } from './blob.js';
+import type { SqliteDictionary } from './dictionary.js';
+import type { Db } from './schema.js';
+import { levelNumber } from './stale.js';
 
 /** Plain data: it can be handed from one thread to another. */
 export interface RollUpRow {

@@ -2,10 +2,11 @@
  * Which roll-ups the running transaction makes stale: gathered while changes are applied, written once at its end, since the
  * thousand windows of a commit share most of their days, groups and all.
  */
-import { EVERYTHING_ID, type SqliteDictionary } from './sqlite-dictionary.js';
-import type { Db } from './sqlite-schema.js';
-import { levelNumber } from './sqlite-stale.js';
-import { DAY_MS, floorTo, HOUR_MS, LEVELS, type Level, startOf } from './store.js';
+
+import { DAY_MS, floorTo, HOUR_MS, LEVELS, type Level, startOf } from '../store.js';
+import { EVERYTHING_ID, type SqliteDictionary } from './dictionary.js';
+import type { Db } from './schema.js';
+import { levelNumber } from './stale.js';
 
 /** Subjects by the start of what of them is stale. */
 type Stale = Map<number, Set<number>>;

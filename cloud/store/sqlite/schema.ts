@@ -22,8 +22,8 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { EdgetallyError } from '../../shared/errors.js';
-import { upgradeFromVersion1 } from './sqlite-upgrade.js';
+import { EdgetallyError } from '../../../shared/errors.js';
+import { upgradeFromVersion1 } from './upgrade.js';
 
 const APPLICATION_ID = 0x45544c43; // "ETLC"
 export const SCHEMA_VERSION = 2;

@@ -5,13 +5,13 @@
  * with the error and the file opened afresh, checks and all, for the next call.
  */
 
-import type { Quota } from './quota.js';
-import { SqliteChanges } from './sqlite-changes.js';
-import { SqliteDictionary } from './sqlite-dictionary.js';
-import { type RollUpRow, rollUpRow, SqliteRollUps } from './sqlite-roll-ups.js';
-import { type Db, explain, lockForWriting, openForReading, openForWriting } from './sqlite-schema.js';
-import { SqliteSnapshot } from './sqlite-snapshot.js';
-import type { Applied, Change, RollUp, Snapshot, SnapshotStore, Store } from './store.js';
+import type { Quota } from '../quota.js';
+import type { Applied, Change, RollUp, Snapshot, SnapshotStore, Store } from '../store.js';
+import { SqliteChanges } from './changes.js';
+import { SqliteDictionary } from './dictionary.js';
+import { type RollUpRow, rollUpRow, SqliteRollUps } from './roll-ups.js';
+import { type Db, explain, lockForWriting, openForReading, openForWriting } from './schema.js';
+import { SqliteSnapshot } from './snapshot.js';
 
 export interface SqliteStoreOptions {
   readonly path: string;

@@ -1,9 +1,5 @@
 /** Reads one consistent state of the SQLite database: everything between the BEGIN and COMMIT of its connection. */
-import { decodeSummary, ROLL_UP_SPAN_MS } from './sqlite-blob.js';
-import { SqliteBooks } from './sqlite-books.js';
-import type { SqliteDictionary } from './sqlite-dictionary.js';
-import type { Db } from './sqlite-schema.js';
-import { levelNumber, SqliteStale } from './sqlite-stale.js';
+
 import {
   type DayTally,
   type DirtyRollUp,
@@ -20,7 +16,12 @@ import {
   type StoreBooks,
   type Subject,
   type Where,
-} from './store.js';
+} from '../store.js';
+import { decodeSummary, ROLL_UP_SPAN_MS } from './blob.js';
+import { SqliteBooks } from './books.js';
+import type { SqliteDictionary } from './dictionary.js';
+import type { Db } from './schema.js';
+import { levelNumber, SqliteStale } from './stale.js';
 
 const PAGE_ROWS = 500;
 /** Up to this many subjects are looked up one by one; above, the stretch is read and sifted. */

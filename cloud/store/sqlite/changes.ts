@@ -3,17 +3,17 @@
  * statuses by arrival, rejected messages until the quarantine is full.
  */
 import { createHash } from 'node:crypto';
-import type { BatchIdentity } from '../../shared/batch.js';
-import type { LossRecord } from '../../shared/loss.js';
-import type { WindowSummary } from '../../shared/window.js';
-import type { Quota } from './quota.js';
-import { addSequence, NO_SEQUENCES, type SequenceSet } from './sequences.js';
-import { encodeSummary } from './sqlite-blob.js';
-import type { SqliteDictionary } from './sqlite-dictionary.js';
-import { SqliteQuota } from './sqlite-quota.js';
-import type { Db } from './sqlite-schema.js';
-import { SqliteStains } from './sqlite-stains.js';
-import type { Applied, BatchChange, Change, RejectedChange, StatusChange } from './store.js';
+import type { BatchIdentity } from '../../../shared/batch.js';
+import type { LossRecord } from '../../../shared/loss.js';
+import type { WindowSummary } from '../../../shared/window.js';
+import type { Quota } from '../quota.js';
+import { addSequence, NO_SEQUENCES, type SequenceSet } from '../sequences.js';
+import type { Applied, BatchChange, Change, RejectedChange, StatusChange } from '../store.js';
+import { encodeSummary } from './blob.js';
+import type { SqliteDictionary } from './dictionary.js';
+import { SqliteQuota } from './quota.js';
+import type { Db } from './schema.js';
+import { SqliteStains } from './stains.js';
 
 /** Rejected messages that are kept, however small: a row costs some 200 bytes beside its payload. */
 const MAX_QUARANTINED = 20_000;

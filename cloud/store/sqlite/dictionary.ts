@@ -2,8 +2,9 @@
  * Small ids for names, both ways, of one connection to the database. A reader takes in what has been added since with
  * `refresh`; the writer adds. After a rollback it may know what the file does not, and is thrown away.
  */
-import type { Db } from './sqlite-schema.js';
-import type { Scope, Subject, Where } from './store.js';
+
+import type { Scope, Subject, Where } from '../store.js';
+import type { Db } from './schema.js';
 
 /** The subject of scope `all`. */
 export const EVERYTHING: Subject = { gateway: undefined, group: undefined, device: undefined };

@@ -1,9 +1,9 @@
 /** The blobs of windows and roll-ups: all metrics in one, under the database's ids for their names. */
 
-import type { MetricSummary } from '../../shared/summary.js';
-import { decodeMetrics, encodeMetrics } from '../../shared/summary-codec.js';
-import type { SqliteDictionary } from './sqlite-dictionary.js';
-import type { Metrics } from './store.js';
+import type { MetricSummary } from '../../../shared/summary.js';
+import { decodeMetrics, encodeMetrics } from '../../../shared/summary-codec.js';
+import type { Metrics } from '../store.js';
+import type { SqliteDictionary } from './dictionary.js';
 
 /**
  * The codec takes times within a window. A roll-up holds windows that start in it, and may end long after; so it is written

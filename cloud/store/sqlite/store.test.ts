@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type Test, test } from 'tap';
-import { testConformance } from './conformance.js';
-import { collect, QUOTA, recomputeAll, total, WHOLE_DAY } from './conformance-tools.js';
-import { batchOf, NOON, windowsOf } from './samples.js';
-import { openForWriting } from './sqlite-schema.js';
-import { openSqliteReader, openSqliteStore } from './sqlite-store.js';
+import { testConformance } from '../conformance.js';
+import { collect, QUOTA, recomputeAll, total, WHOLE_DAY } from '../conformance-tools.js';
+import { batchOf, NOON, windowsOf } from '../samples.js';
+import { openForWriting } from './schema.js';
+import { openSqliteReader, openSqliteStore } from './store.js';
 
 const maxQuarantineBytes = 1000;
 

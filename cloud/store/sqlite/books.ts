@@ -1,8 +1,6 @@
 /** Reads the accounts out of the SQLite database: the ledger, gateways with their epochs and sessions, the counters. */
-import type { Status } from '../../shared/status.js';
-import type { SequenceSet } from './sequences.js';
-import type { SqliteDictionary } from './sqlite-dictionary.js';
-import type { Db } from './sqlite-schema.js';
+import type { Status } from '../../../shared/status.js';
+import type { SequenceSet } from '../sequences.js';
 import {
   DAY_MS,
   type DayTally,
@@ -12,7 +10,9 @@ import {
   type Span,
   type StoreBooks,
   type Where,
-} from './store.js';
+} from '../store.js';
+import type { SqliteDictionary } from './dictionary.js';
+import type { Db } from './schema.js';
 
 interface LedgerRow {
   readonly dayMs: number;
