@@ -88,7 +88,9 @@ async function consolidate(path: string, messages: readonly Message[]): Promise<
   let receipts = 0;
   const consolidator = new Consolidator({
     store,
-    send: () => receipts++,
+    send: () => {
+      receipts++;
+    },
     receiptDelayMs: 50,
     log: silent,
     now: Date.now,

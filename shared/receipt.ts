@@ -12,6 +12,7 @@ import { type DecodedMessage, decodeMessage, epochField } from './message.js';
 export const RECEIPT_VERSION = 1;
 
 const MAX_DETAIL = 1000;
+const MAX_PATIENCE_MS = 86_400_000;
 const countFromOne = z.int().min(1);
 
 const receipt = z.object({
@@ -33,6 +34,8 @@ const receipt = z.object({
   version: z.string().min(1).max(64).optional(),
   /** How many windows of its backlog this gateway may send; a cloud that says nothing of it sets no limit. */
   credit: z.object({ windowsPerSecond: z.number().positive().max(1e9) }).optional(),
+  /** This cloud gathers receipts: wait so long for one before sending again. A repetition gets its receipt at once. */
+  patienceMs: z.int().min(0).max(MAX_PATIENCE_MS).optional(),
 });
 
 export type Receipt = Readonly<z.infer<typeof receipt>>;

@@ -21,7 +21,7 @@ export interface IncomingMessage {
 
 export interface ConnectionHandlers {
   /** Resolves once the message is durable. */
-  accept(message: IncomingMessage): Promise<void>;
+  accept(message: IncomingMessage): Promise<unknown>;
   /** Connected: receipts may go. Batches that the broker kept may come at once. */
   connected(client: MqttClient): void;
   /** Subscribed. */

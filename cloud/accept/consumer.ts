@@ -16,7 +16,7 @@ import type { MqttOptions } from './options.js';
 export interface ConsumerOptions {
   readonly mqtt: MqttOptions;
   /** Resolves once the message is durable; only then is it acknowledged. */
-  readonly accept: (message: IncomingMessage) => Promise<void>;
+  readonly accept: (message: IncomingMessage) => Promise<unknown>;
   readonly log: Log;
   readonly now: () => number;
   readonly random?: () => number;
@@ -151,7 +151,8 @@ export class Consumer {
       const handlers = {
         accept: (message: IncomingMessage) => {
           const accepted = accept(message);
-          this.#accepting = Promise.allSettled([this.#accepting, accepted]);
+          // The results must not be kept: they would hang on each other for ever.
+          this.#accepting = Promise.allSettled([this.#accepting, accepted]).then(() => undefined);
           return accepted;
         },
         connected,

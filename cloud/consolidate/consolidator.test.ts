@@ -11,7 +11,7 @@ import { downTopic, upTopic } from '../../shared/topics.js';
 import { EPOCH_A, NOON, windowsOf } from '../store/samples.js';
 import { openSqliteStore } from '../store/sqlite/store.js';
 import type { Change, ChangeStore, Store } from '../store/store.js';
-import { Consolidator } from './consolidator.js';
+import { Consolidator, type ConsolidatorOptions } from './consolidator.js';
 import { decodeDelivery } from './decode.js';
 import { RollUpKeeper } from './roll-up-keeper.js';
 
@@ -24,7 +24,11 @@ interface Setup {
 }
 
 /** `around` may come between the consolidator and the real store. */
-function setup(t: Test, around: (store: Store) => ChangeStore = (store) => store): Setup {
+function setup(
+  t: Test,
+  around: (store: Store) => ChangeStore = (store) => store,
+  more: Partial<ConsolidatorOptions> = {},
+): Setup {
   const folder = mkdtempSync(join(tmpdir(), 'edgetally-consolidate-'));
   const store = openSqliteStore({ path: join(folder, 'cloud.db'), maxQuarantineBytes: 1e6 });
   const receipts: Setup['receipts'] = [];
@@ -44,6 +48,7 @@ function setup(t: Test, around: (store: Store) => ChangeStore = (store) => store
     now: () => NOON,
     signal: stop.signal,
     backoffMs: [1, 5],
+    ...more,
   });
   t.teardown(async () => {
     stop.abort();
@@ -203,6 +208,42 @@ test('stopping ends the waiting for a failed store', async (t) => {
   await t.rejects(accepted);
   consolidator.flush();
   t.same(receipts, []);
+});
+
+test('an invocation: one commit, each message told what became of it, receipts when asked, until they are sent', async (t) => {
+  const sizes: number[] = [];
+  const sent: Receipt[] = [];
+  const { consolidator } = setup(
+    t,
+    (real) => ({
+      commit: async (changes) => {
+        sizes.push(changes.length);
+        return real.commit(changes);
+      },
+    }),
+    {
+      receiptDelayMs: undefined,
+      patienceMs: 420_000,
+      send: async (_topic, payload) => {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        const receipt = decodeReceipt(payload);
+        if (receipt.ok) sent.push(receipt.value);
+      },
+    },
+  );
+  const broken = { ...delivery(3), payload: Buffer.from('hello') };
+  const outcomes = await Promise.all([delivery(1), delivery(2), broken].map((one) => consolidator.accept(one)));
+  t.same(sizes, [3]);
+  t.match(outcomes, [
+    { windows: 1, change: { kind: 'batch', sequence: 1 } },
+    { windows: 1, change: { kind: 'batch', sequence: 2 } },
+    { change: { kind: 'rejected', reason: 'not-a-batch' } },
+  ]);
+  await consolidator.idle();
+  t.same(sent, []);
+  consolidator.flush();
+  await consolidator.idle();
+  t.match(sent, [{ committed: [{ sequences: [1, 2] }], patienceMs: 420_000 }]);
 });
 
 test('roll-ups catch up in the background, also with what an earlier process left', async (t) => {

@@ -9,17 +9,19 @@
 import type { BatchIdentity } from '../../shared/batch.js';
 import type { Log } from '../log.js';
 import type { Refusal } from '../store/quota.js';
-import type { ChangeStore } from '../store/store.js';
-import { CommitQueue } from './commit-queue.js';
+import type { Applied, BatchChange, ChangeStore, RejectedChange } from '../store/store.js';
+import { CommitQueue, type Committed } from './commit-queue.js';
 import type { CreditBook } from './credit.js';
-import { type Delivery, decodeDelivery, rejected } from './decode.js';
-import { ReceiptOutbox } from './receipts.js';
+import { type Decoded, type Delivery, decodeDelivery, rejected } from './decode.js';
+import { ReceiptOutbox, type SendReceipt } from './receipts.js';
 
 export interface ConsolidatorOptions {
   readonly store: ChangeStore;
-  /** QoS 0. */
-  readonly send: (topic: string, payload: Uint8Array) => void;
-  readonly receiptDelayMs: number;
+  readonly send: SendReceipt;
+  /** How long receipts are gathered; undefined: until somebody says `flush`. */
+  readonly receiptDelayMs: number | undefined;
+  /** How long a gateway is to wait for its next receipts. */
+  readonly patienceMs?: number;
   readonly log: Log;
   readonly now: () => number;
   readonly signal: AbortSignal;
@@ -63,32 +65,40 @@ export class Consolidator {
     return { ...this.#books };
   }
 
-  async accept(delivery: Delivery): Promise<void> {
+  /** Deliveries that are accepted in one turn are committed together. Resolves with what became of this one. */
+  async accept(delivery: Delivery, decoded: Decoded = decodeDelivery(delivery)): Promise<Committed> {
     const { credit, monotonicMs = () => performance.now() } = this.#options;
     const cameMs = monotonicMs();
-    const { change: asked, identity, ages } = decodeDelivery(delivery);
+    const { change: asked, identity } = decoded;
     const instead = (error: Error) =>
       rejected(delivery, asked.gateway, 'internal', `the store cannot take it: ${error.message}`, identity).change;
-    const { change, windows, refused } = await this.#queue.put(asked, instead);
+    const committed = await this.#queue.put(asked, instead);
+    const { change, refused } = committed;
     this.#books.messages++;
     const nowMs = monotonicMs();
     if (refused !== undefined) this.#overQuota(change.gateway, identity, refused);
-    else if (change.kind === 'status') {
+    else if (change.kind === 'batch') this.#batch(change, committed, decoded, nowMs - cameMs, nowMs);
+    else if (change.kind === 'rejected') this.#rejected(change, identity);
+    else {
       this.#books.statuses++;
       if (!change.retained) credit?.status(change.gateway, change.status, nowMs);
-    } else if (change.kind === 'batch') {
-      this.#books.batches++;
-      this.#books.windowsPut += windows;
-      this.#books.windowsKnown += change.windows.length - windows;
-      if (ages !== undefined) credit?.batch(change.gateway, ages, nowMs - cameMs, nowMs);
-      if (identity !== undefined) this.#receipts.committed(change.gateway, identity);
-      if (windows > 0 || change.ledger.length > 0) this.#options.onChanged?.();
-    } else {
-      this.#books.rejected++;
-      const { gateway, topic, reason, detail } = change;
-      this.#options.log.warn({ gateway, topic, reason, ...identity }, `kept in quarantine, ${reason}: ${detail}`);
-      if (identity !== undefined) this.#receipts.rejected(gateway, identity, reason, detail);
     }
+    return committed;
+  }
+
+  #batch(change: BatchChange, applied: Applied, { ages, identity }: Decoded, tookMs: number, nowMs: number): void {
+    this.#books.batches++;
+    this.#books.windowsPut += applied.windows;
+    this.#books.windowsKnown += change.windows.length - applied.windows;
+    if (ages !== undefined) this.#options.credit?.batch(change.gateway, ages, tookMs, nowMs);
+    if (identity !== undefined) this.#receipts.committed(change.gateway, identity);
+    if (applied.windows > 0 || change.ledger.length > 0) this.#options.onChanged?.();
+  }
+
+  #rejected({ gateway, topic, reason, detail }: RejectedChange, identity: BatchIdentity | undefined): void {
+    this.#books.rejected++;
+    this.#options.log.warn({ gateway, topic, reason, ...identity }, `kept in quarantine, ${reason}: ${detail}`);
+    if (identity !== undefined) this.#receipts.rejected(gateway, identity, reason, detail);
   }
 
   /** Not kept here: the gateway has it, and tries again. */
@@ -103,8 +113,9 @@ export class Consolidator {
     this.#receipts.flush();
   }
 
-  /** Resolves once nothing is being committed. */
-  idle(): Promise<void> {
-    return this.#queue.idle();
+  /** Resolves once nothing is being committed, and what was flushed is sent. */
+  async idle(): Promise<void> {
+    await this.#queue.idle();
+    await this.#receipts.sent();
   }
 }

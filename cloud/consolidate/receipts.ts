@@ -22,10 +22,15 @@ interface Pending {
   entries: number;
 }
 
+/** QoS 0. What cannot be sent is the sender's to tell; its promise never rejects. */
+export type SendReceipt = (topic: string, payload: Uint8Array) => void | Promise<void>;
+
 export interface ReceiptOutboxOptions {
-  /** QoS 0. */
-  readonly send: (topic: string, payload: Uint8Array) => void;
-  readonly delayMs: number;
+  readonly send: SendReceipt;
+  /** How long receipts are gathered; undefined: until somebody says `flush`. */
+  readonly delayMs: number | undefined;
+  /** How long a gateway is to wait for its next receipts. */
+  readonly patienceMs?: number;
   readonly now: () => number;
   /** Windows of its backlog a second that a gateway may send. */
   readonly grant?: (gateway: string) => number;
@@ -35,6 +40,7 @@ export class ReceiptOutbox {
   readonly #options: ReceiptOutboxOptions;
   readonly #pending = new Map<string, Pending>();
   #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<void> = Promise.resolve();
 
   constructor(options: ReceiptOutboxOptions) {
     this.#options = options;
@@ -58,10 +64,16 @@ export class ReceiptOutbox {
     if (pending.rejected.size >= MAX_REJECTED) this.flush();
   }
 
+  /** Resolves once what was flushed is sent. */
+  sent(): Promise<void> {
+    return this.#sending;
+  }
+
   /** Sends what is gathered; idempotent. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    const { patienceMs } = this.#options;
     const timeMs = this.#options.now();
     for (const { gateway, epoch, sessions, rejected } of this.#pending.values()) {
       const committed = [...sessions].map(([session, sequences]) => ({ session, sequences: [...sequences] }));
@@ -73,10 +85,16 @@ export class ReceiptOutbox {
         timeMs,
         version: VERSION,
         ...(windowsPerSecond !== undefined && { credit: { windowsPerSecond } }),
+        ...(patienceMs !== undefined && { patienceMs }),
       });
-      this.#options.send(downTopic(gateway, 'receipt'), receipt);
+      this.#send(downTopic(gateway, 'receipt'), receipt);
     }
     this.#pending.clear();
+  }
+
+  #send(topic: string, receipt: Uint8Array): void {
+    const sent = this.#options.send(topic, receipt);
+    if (sent !== undefined) this.#sending = Promise.all([this.#sending, sent]).then(() => undefined);
   }
 
   #pendingOf(gateway: string, epoch: string): Pending {
@@ -86,7 +104,8 @@ export class ReceiptOutbox {
       pending = { gateway, epoch, sessions: new Map(), rejected: new Map(), entries: 0 };
       this.#pending.set(key, pending);
     }
-    this.#timer ??= setTimeout(() => this.flush(), this.#options.delayMs);
+    const { delayMs } = this.#options;
+    if (delayMs !== undefined) this.#timer ??= setTimeout(() => this.flush(), delayMs);
     return pending;
   }
 }

@@ -138,7 +138,7 @@ export class Gateway {
       const { payload } = out;
       this.#say(`sent ${Buffer.from(payload).toString('base64')}`);
       const delivery = { topic: upTopic(GATEWAY, 'batch'), payload, retained: false, receivedMs: nowMs };
-      this.#arriving.push(this.#consolidator.accept(delivery));
+      this.#arriving.push(this.#consolidator.accept(delivery).then(() => undefined));
     }
   }
 
