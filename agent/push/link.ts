@@ -1,15 +1,17 @@
-/** The uplink: what is published and subscribed on the connection of the moment. What becomes of it, only a receipt tells. */
+/**
+ * The uplink, as the push stage sees it, whatever carries it: what is published on it, and what is heard. What becomes of
+ * a batch, only a receipt tells.
+ *
+ * Contract of every link: `start` begins and never waits; it goes on trying until `stop`; `up` and `down` are told in turns;
+ * credentials are asked for anew with each attempt; nothing published is remembered beyond its connection.
+ */
 import type { IClientOptions } from 'mqtt';
-import type { Logger } from 'pino';
-import { EdgetallyError } from '../../shared/errors.js';
+import type { EdgetallyError } from '../../shared/errors.js';
 import type { MqttEnd } from '../../shared/mqtt-reasons.js';
-import { MqttConnection } from '../mqtt/connection.js';
-import { MqttLifecycle, type Protocol, WAITS } from '../mqtt/lifecycle.js';
-import type { PushOptions } from './options.js';
 
 export interface LinkHandlers {
   /** What to connect with, read and checked anew for each attempt: certificates may have been replaced. */
-  credentials(): Promise<IClientOptions>;
+  credentials(signal: AbortSignal): Promise<IClientOptions>;
   /** Says in our words why a connection failed. */
   explain(end: MqttEnd): EdgetallyError;
   up(): void;
@@ -25,85 +27,15 @@ export interface LinkState {
   readonly failures: number;
 }
 
-export class Link {
-  readonly #options: PushOptions;
-  readonly #handlers: LinkHandlers;
-  readonly #log: Logger;
-  readonly #lifecycle: MqttLifecycle;
-  #up: MqttConnection | undefined;
-
-  constructor(options: PushOptions, handlers: LinkHandlers, monotonicMs: () => number, log: Logger) {
-    this.#options = options;
-    this.#handlers = handlers;
-    this.#log = log;
-    this.#lifecycle = new MqttLifecycle({
-      name: 'uplink',
-      protocol: 'auto',
-      waits: { ...WAITS, minBackoff: options.minBackoff, maxBackoff: options.maxBackoff },
-      handlers: {
-        open: (protocol, signal) => this.#open(protocol, signal),
-        up: (connection) => {
-          this.#up = connection;
-          handlers.up();
-        },
-        down: () => {
-          this.#up = undefined;
-          handlers.down();
-        },
-        explain: handlers.explain,
-      },
-      monotonicMs,
-      log,
-    });
-  }
-
-  get state(): LinkState {
-    const { state, problem, counters } = this.#lifecycle;
-    return { state, problem, ...counters };
-  }
-
-  start(): void {
-    this.#lifecycle.start();
-  }
-
+export interface Link {
+  readonly state: LinkState;
+  start(): void;
   /** Ends the connection once what was published is on its way. */
-  async stop(): Promise<void> {
-    await this.#lifecycle.stop();
-  }
-
-  /** A new connection in place of this one. `forget`: also what was learnt of the broker. */
-  renew(forget: boolean): void {
-    this.#lifecycle.renew(forget);
-  }
-
-  publish(topic: string, payload: Uint8Array | string, options: { qos: 0 | 1; retain?: boolean }): void {
-    const content = typeof payload === 'string' ? payload : Buffer.from(payload);
-    this.#up?.client.publish(topic, content, { qos: options.qos, retain: options.retain ?? false }, (error) => {
-      if (error) this.#log.debug({ topic, error: error.message }, 'publish not acknowledged');
-    });
-  }
-
-  async subscribe(topic: string): Promise<void> {
-    const client = this.#up?.client;
-    if (client === undefined) return;
-    const granted = await client.subscribeAsync(topic, { qos: 0 });
-    if (granted.some((grant) => grant.qos === 128)) {
-      throw new EdgetallyError('link-unauthorized', `the broker refused the subscription to ${topic}`);
-    }
-  }
-
-  async #open(protocolVersion: Protocol, signal: AbortSignal): Promise<MqttConnection> {
-    const { url, connectTimeout } = this.#options;
-    const credentials = await this.#handlers.credentials();
-    signal.throwIfAborted();
-    const connection = new MqttConnection(url, {
-      ...credentials,
-      protocolVersion,
-      clean: true,
-      connectTimeout,
-      keepalive: 30,
-    });
-    connection.client.on('message', (topic, payload) => this.#handlers.message(topic, payload));
-    return connection;
-  }
+  stop(): Promise<void>;
+  /** A new connection in place of this one. `forget`: also what was learnt of the other side. */
+  renew(forget: boolean): void;
+  /** Lost without a word where the link is not up, or goes down meanwhile. */
+  publish(topic: string, payload: Uint8Array, options: { qos: 0 | 1; retain?: boolean }): void;
+  /** Rejects where the other side refuses it. */
+  subscribe(topic: string): Promise<void>;
 }

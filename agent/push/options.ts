@@ -7,6 +7,15 @@ export const pushSchema = z.strictObject({
     .string()
     .regex(/^(mqtt|mqtts):\/\/.+/, 'expected mqtt://host[:port] or mqtts://host[:port]')
     .describe('The broker the cloud side listens on, such as mqtts://abc-ats.iot.eu-central-1.amazonaws.com:8883.'),
+  alpn: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe(
+      'Protocol to ask for in the TLS handshake (ALPN), for brokers that serve several on one port. On port 443 of an AWS IoT ' +
+        'endpoint it is x-amzn-mqtt-ca by itself.',
+    ),
   clientId: z.string().min(1).max(128).optional().describe('MQTT client id; the gateway’s name where none is given.'),
   ca: z.string().optional().describe('PEM file of the CA that signed the broker’s certificate.'),
   cert: z.string().optional().describe('PEM file of this gateway’s certificate.'),

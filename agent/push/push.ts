@@ -15,7 +15,8 @@ import type { WindowId } from '../stored-window.js';
 import { Answers } from './answers.js';
 import type { Backlog } from './backlog.js';
 import { Credit } from './credit.js';
-import { Link, type LinkState } from './link.js';
+import type { Link, LinkState } from './link.js';
+import { MqttLink } from './mqtt-link.js';
 import type { PushOptions } from './options.js';
 import { Outbox } from './outbox.js';
 import { Pacer } from './pacer.js';
@@ -107,7 +108,7 @@ export class Push {
       down: () => this.#down(),
       message: (topic: string, payload: Uint8Array) => this.#message(topic, payload),
     };
-    this.#link = new Link(options, handlers, () => clock.steadyMs(), log);
+    this.#link = new MqttLink(options, handlers, () => clock.steadyMs(), log);
   }
 
   get state(): PushState {

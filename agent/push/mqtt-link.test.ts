@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import t from 'tap';
 import { EdgetallyError } from '../../shared/errors.js';
-import { Link } from './link.js';
+import { MqttLink } from './mqtt-link.js';
 import { pushSchema } from './options.js';
 
 t.test('stopped while it goes on with an older MQTT, it leaves no connection behind', async (t) => {
@@ -22,7 +22,7 @@ t.test('stopped while it goes on with an older MQTT, it leaves no connection beh
   });
   const { port } = server.address() as AddressInfo;
   let attempts = 0;
-  const link: Link = new Link(
+  const link: MqttLink = new MqttLink(
     pushSchema.parse({ url: `mqtt://127.0.0.1:${port}` }),
     {
       credentials: async () => {

@@ -1,0 +1,95 @@
+/** The uplink over MQTT: what is published and subscribed on the connection of the moment. */
+import type { Logger } from 'pino';
+import { EdgetallyError } from '../../shared/errors.js';
+import { MqttConnection } from '../mqtt/connection.js';
+import { MqttLifecycle, type Protocol, WAITS } from '../mqtt/lifecycle.js';
+import { mqttAlpn } from './endpoint.js';
+import type { Link, LinkHandlers, LinkState } from './link.js';
+import type { PushOptions } from './options.js';
+
+export class MqttLink implements Link {
+  readonly #options: PushOptions;
+  readonly #handlers: LinkHandlers;
+  readonly #log: Logger;
+  readonly #lifecycle: MqttLifecycle;
+  #up: MqttConnection | undefined;
+
+  constructor(options: PushOptions, handlers: LinkHandlers, monotonicMs: () => number, log: Logger) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#log = log;
+    this.#lifecycle = new MqttLifecycle({
+      name: 'uplink',
+      protocol: 'auto',
+      waits: { ...WAITS, minBackoff: options.minBackoff, maxBackoff: options.maxBackoff },
+      handlers: {
+        open: (protocol, signal) => this.#open(protocol, signal),
+        up: (connection) => {
+          this.#up = connection;
+          handlers.up();
+        },
+        down: () => {
+          this.#up = undefined;
+          handlers.down();
+        },
+        explain: handlers.explain,
+      },
+      monotonicMs,
+      log,
+    });
+  }
+
+  get state(): LinkState {
+    const { state, problem, counters } = this.#lifecycle;
+    return { state, problem, ...counters };
+  }
+
+  start(): void {
+    this.#lifecycle.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#lifecycle.stop();
+  }
+
+  renew(forget: boolean): void {
+    this.#lifecycle.renew(forget);
+  }
+
+  publish(topic: string, payload: Uint8Array, options: { qos: 0 | 1; retain?: boolean }): void {
+    this.#up?.client.publish(
+      topic,
+      Buffer.from(payload),
+      { qos: options.qos, retain: options.retain ?? false },
+      (error) => {
+        if (error) this.#log.debug({ topic, error: error.message }, 'publish not acknowledged');
+      },
+    );
+  }
+
+  async subscribe(topic: string): Promise<void> {
+    const client = this.#up?.client;
+    if (client === undefined) return;
+    const granted = await client.subscribeAsync(topic, { qos: 0 });
+    if (granted.some((grant) => grant.qos === 128)) {
+      throw new EdgetallyError('link-unauthorized', `the broker refused the subscription to ${topic}`);
+    }
+  }
+
+  async #open(protocolVersion: Protocol, signal: AbortSignal): Promise<MqttConnection> {
+    const { url, connectTimeout } = this.#options;
+    const credentials = await this.#handlers.credentials(signal);
+    signal.throwIfAborted();
+    const alpn = mqttAlpn(this.#options);
+    const connection = new MqttConnection(url, {
+      ...credentials,
+      ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
+      protocolVersion,
+      clean: true,
+      connectTimeout,
+      keepalive: 30,
+    });
+    connection.client.on('message', (topic, payload) => this.#handlers.message(topic, payload));
+    return connection;
+  }
+}
