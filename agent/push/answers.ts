@@ -4,6 +4,9 @@ import { decodeReceipt, type Receipt } from '../../shared/receipt.js';
 import type { Credit } from './credit.js';
 import type { Outbox } from './outbox.js';
 
+/** Whatever a cloud asks for. */
+const MAX_PATIENCE_MS = 3_600_000;
+
 export interface AnswersContext {
   readonly epoch: string;
   readonly session: number;
@@ -15,6 +18,8 @@ export interface AnswersContext {
 export class Answers {
   readonly #context: AnswersContext;
   readonly counters = { receipts: 0, badReceipts: 0 };
+  /** How long the cloud asked to be waited for in its last receipt. */
+  patienceMs = 0;
   /** When the last receipt came, on the clock that never jumps; undefined before the first. */
   lastMs: number | undefined;
 
@@ -45,6 +50,8 @@ export class Answers {
     this.counters.receipts++;
     this.lastMs = nowMs;
     credit.grant(receipt.credit, nowMs);
+    this.patienceMs = Math.min(receipt.patienceMs ?? 0, MAX_PATIENCE_MS);
+    outbox.patient(this.patienceMs);
     if (receipt.version !== undefined) outbox.cloudIs(receipt.version);
     for (const committed of receipt.committed) {
       if (committed.session === session) outbox.receipt(committed.sequences, nowMs);

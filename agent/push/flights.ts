@@ -3,7 +3,8 @@
  * an argument, of a clock that never jumps.
  *
  * Promises: a late receipt is still good. How long is waited, and how many batches of the backlog may be out, follows from
- * how long receipts take: on a slow link a queue of batches would only make everything late.
+ * how long receipts take: on a slow link a queue of batches would only make everything late. A cloud that gathers its
+ * receipts says how long that takes (`patient`); what is within that time says nothing of the link.
  */
 import type { WindowRef } from '../stored-window.js';
 import { keyOf } from './backlog.js';
@@ -41,6 +42,8 @@ export class Flights {
   readonly #travelling = new Map<string, number>();
   #delayMs = 0;
   #patience = 1;
+  /** What the cloud asks for. */
+  #patientMs = 0;
   /** How many batches of the backlog may be out. */
   #backlogLimit = FIRST_BACKLOG;
 
@@ -72,8 +75,13 @@ export class Flights {
     return this.#travelling.get(keyOf(ref)) === ref.revision;
   }
 
+  /** The cloud answers within this time, unless its word is lost on the way. */
+  patient(ms: number): void {
+    this.#patientMs = ms;
+  }
+
   depart(sequence: number, cargo: Cargo, nowMs: number): void {
-    const patienceMs = Math.max(this.#receiptTimeoutMs, DELAYS * this.#delayMs) * this.#patience;
+    const patienceMs = Math.max(this.#receiptTimeoutMs, this.#patientMs, DELAYS * this.#delayMs) * this.#patience;
     this.#inFlight.set(sequence, { ...cargo, sentMs: nowMs, deadlineMs: nowMs + patienceMs });
     for (const ref of cargo.refs) this.#travelling.set(keyOf(ref), ref.revision);
   }
@@ -112,6 +120,7 @@ export class Flights {
 
   /** Grows by one a receipt, and is halved when they are slow: as TCP does with what is in its own flight. */
   #observe(delayMs: number): void {
+    if (delayMs > PROMPT_MS && delayMs <= this.#patientMs) return;
     this.#delayMs = this.#delayMs === 0 ? delayMs : this.#delayMs + LEARNING * (delayMs - this.#delayMs);
     if (delayMs <= PROMPT_MS) this.#backlogLimit = Math.min(this.#backlogLimit + 1, this.#maxInFlight);
     else this.#backlogLimit = Math.max(1, Math.floor(this.#backlogLimit / 2));

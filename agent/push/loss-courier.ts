@@ -23,6 +23,8 @@ const REFUSED_WAIT_MS = 600_000;
 export class LossCourier {
   readonly #source: LossSource;
   readonly #receiptTimeoutMs: number;
+  /** What the cloud asks for. */
+  #patientMs = 0;
   #travelling: { readonly sequence: number; readonly losses: readonly UntoldLoss[] } | undefined;
   #nextMs = Number.NEGATIVE_INFINITY;
 
@@ -31,13 +33,18 @@ export class LossCourier {
     this.#receiptTimeoutMs = receiptTimeoutMs;
   }
 
+  /** The cloud answers within this time. */
+  patient(ms: number): void {
+    this.#patientMs = ms;
+  }
+
   /** What batch `sequence` is to carry now, if anything. */
   next(sequence: number, nowMs: number): readonly LossRecord[] {
     if (nowMs < this.#nextMs) return [];
     const losses = this.#source.untold(MAX_BYTES);
     if (losses.length === 0) return [];
     this.#travelling = { sequence, losses };
-    this.#nextMs = nowMs + this.#receiptTimeoutMs;
+    this.#nextMs = nowMs + Math.max(this.#receiptTimeoutMs, this.#patientMs);
     return losses.map(({ record }) => record);
   }
 

@@ -36,7 +36,11 @@ export const pushSchema = z.strictObject({
     .describe('IoT Core silently discards above 100 a second, both directions counted.'),
   maxBytesPerSecond: byteSize.default(400 * 1024).describe('IoT Core delays above 512 KB a second.'),
   connectTimeout: duration.default(20_000).describe('A connection that is not up by then is given up and tried again.'),
-  receiptTimeout: duration.default(30_000).describe('A batch without a receipt by then is sent again.'),
+  receiptTimeout: duration
+    .default(30_000)
+    .describe(
+      'A batch without a receipt by then is sent again; later, where the cloud asks for patience in its receipts.',
+    ),
   drainJitter: duration
     .default(10_000)
     .describe(

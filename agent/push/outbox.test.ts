@@ -440,3 +440,37 @@ t.test('losses travel in batches of their own, one at a time and not often, unti
   t.not(next(began + LIMITS.receiptTimeoutMs + 600_000).windows, 0, 'refused: kept, and told much later');
   t.match(next(began + LIMITS.receiptTimeoutMs + 610_001), { windows: 0, told: 6 });
 });
+
+t.test('a cloud that gathers its receipts is waited for, and its delay is not taken for a slow link', async (t) => {
+  const { backlog, outbox } = setup();
+  outbox.patient(60_000);
+  outbox.saved([backlog.put(1)]);
+  const { sequence } = outbox.next(0)!;
+  t.equal(outbox.expire(59_998), 0);
+  t.equal(outbox.receipt([sequence], 59_999), 1);
+  for (let start = 100; start < 100 + 4 * 11; start++) backlog.put(start);
+  outbox.linkUp();
+  const out = [1, 2, 3, 4].flatMap(() => outbox.next(60_000) ?? []);
+  t.ok(out.length > 1, 'as much of the backlog as before may be out');
+  t.equal(outbox.expire(119_999), 0);
+  t.equal(outbox.expire(120_000), out.length, 'its word may be lost');
+});
+
+t.test('a cloud that stops to gather is waited for no longer than is configured', async (t) => {
+  const { backlog, outbox } = setup();
+  outbox.patient(60_000);
+  outbox.patient(0);
+  outbox.saved([backlog.put(1)]);
+  outbox.next(0);
+  t.equal(outbox.expire(1_000), 1);
+});
+
+t.test('losses wait as patiently, or their receipt would be of a batch that is forgotten', async (t) => {
+  const { backlog, outbox } = setup();
+  outbox.patient(60_000);
+  backlog.lost.count = 7;
+  const { sequence } = outbox.next(0)!;
+  t.equal(outbox.next(59_000), undefined);
+  outbox.receipt([sequence], 59_500);
+  t.equal(backlog.lost.receipted, 7);
+});

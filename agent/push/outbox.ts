@@ -140,6 +140,12 @@ export class Outbox {
     return this.#halve(cargo.refs, REASON.test(reason) ? reason : 'other', detail, nowMs);
   }
 
+  /** How long the cloud gathers its receipts; 0 for not at all. */
+  patient(ms: number): void {
+    this.#flights.patient(ms);
+    this.#losses.patient(ms);
+  }
+
   /** What the cloud calls itself. */
   cloudIs(version: string): void {
     this.#refusals.cloudIs(version);

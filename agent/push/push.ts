@@ -155,7 +155,7 @@ export class Push {
     const isUp = this.#link.state.state === 'up';
     if (!isUp) this.#watchdog.pause();
     else if (this.#ready && !this.#isOwed) this.#watchdog.calm();
-    else this.#act(this.#watchdog.silent(nowMs));
+    else this.#act(this.#watchdog.silent(nowMs, this.#answers.patienceMs));
   }
 
   /** Something was sent, and no receipt came since. */

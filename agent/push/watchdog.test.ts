@@ -4,10 +4,10 @@ import { Watchdog } from './watchdog.js';
 const MINUTE = 60_000;
 
 /** What it does in a silence that is looked at every ten seconds, and when. */
-function silence(watchdog: Watchdog, fromMs: number, toMs: number): string[] {
+function silence(watchdog: Watchdog, fromMs: number, toMs: number, patienceMs = 0): string[] {
   const steps: string[] = [];
   for (let nowMs = fromMs; nowMs <= toMs; nowMs += 10_000) {
-    const step = watchdog.silent(nowMs);
+    const step = watchdog.silent(nowMs, patienceMs);
     if (step !== undefined) steps.push(`${step} ${(nowMs - fromMs) / MINUTE}`);
     if (step === 'exit') break;
   }
@@ -54,4 +54,16 @@ t.test('a machine that slept was not silent', async (t) => {
   const watchdog = new Watchdog({ silenceMs: 2 * MINUTE, exitMs: 60 * MINUTE });
   watchdog.silent(0);
   t.equal(watchdog.silent(600 * MINUTE), undefined);
+});
+
+t.test('what a cloud asks to be waited for is no silence', async (t) => {
+  const watchdog = new Watchdog({ silenceMs: 2 * MINUTE, exitMs: 60 * MINUTE });
+  t.strictSame(silence(watchdog, 0, 100 * MINUTE, 7 * MINUTE), [
+    'new-socket 9',
+    'new-client 11',
+    'new-client 15',
+    'new-client 23',
+    'new-client 39',
+    'exit 67',
+  ]);
 });

@@ -50,15 +50,18 @@ export class Watchdog {
     this.#atMs = undefined;
   }
 
-  /** The link is up and a receipt is owed. Returns what to do, each step once. */
-  silent(nowMs: number): WatchdogStep | undefined {
+  /**
+   * The link is up and a receipt is owed. Returns what to do, each step once. `patienceMs`: the cloud gathers its receipts for
+   * so long, which is no silence yet.
+   */
+  silent(nowMs: number, patienceMs = 0): WatchdogStep | undefined {
     if (this.#atMs !== undefined) this.#silentMs += Math.min(Math.max(0, nowMs - this.#atMs), MAX_PAUSE_MS);
     this.#atMs = nowMs;
     const { silenceMs, exitMs } = this.#limits;
-    if (exitMs !== undefined && this.#silentMs >= exitMs) return 'exit';
-    if (this.#silentMs < this.#nextMs) return undefined;
+    if (exitMs !== undefined && this.#silentMs >= exitMs + patienceMs) return 'exit';
+    if (this.#silentMs < this.#nextMs + patienceMs) return undefined;
     this.#steps++;
-    this.#nextMs = this.#silentMs + silenceMs * 2 ** Math.min(this.#steps - 1, MAX_DOUBLINGS);
+    this.#nextMs = this.#silentMs - patienceMs + silenceMs * 2 ** Math.min(this.#steps - 1, MAX_DOUBLINGS);
     return this.#steps === 1 ? 'new-socket' : 'new-client';
   }
 }
