@@ -271,3 +271,20 @@ test('roll-ups catch up in the background, also with what an earlier process lef
   keeper.nudge();
   t.equal((await books(store)).dirty, 9, 'not after the end');
 });
+
+test('a store that holds receipts back says which ones are due', async (t) => {
+  const identity = (sequence: number) => ({ epoch: EPOCH_A, session: 1, sequence });
+  const due = [[], [1, 2].map(identity), undefined];
+  const { consolidator, receipts } = setup(t, (store) => ({
+    commit: async (changes) => {
+      const applied = await store.commit(changes);
+      return applied.map((one) => ({ ...one, ...((list) => list && { due: list })(due.shift()) }));
+    },
+  }));
+  const sent = () => receipts.splice(0).map(({ receipt }) => receipt.committed);
+  for (const expected of [[], [{ session: 1, sequences: [1, 2] }], [{ session: 1, sequences: [3] }]]) {
+    await consolidator.accept(delivery(4 - due.length));
+    consolidator.flush();
+    t.same(sent().flat(), expected);
+  }
+});

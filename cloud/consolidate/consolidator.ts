@@ -91,7 +91,8 @@ export class Consolidator {
     this.#books.windowsPut += applied.windows;
     this.#books.windowsKnown += change.windows.length - applied.windows;
     if (ages !== undefined) this.#options.credit?.batch(change.gateway, ages, tookMs, nowMs);
-    if (identity !== undefined) this.#receipts.committed(change.gateway, identity);
+    const own = identity === undefined ? [] : [identity];
+    for (const batch of applied.due ?? own) this.#receipts.committed(change.gateway, batch);
     if (applied.windows > 0 || change.ledger.length > 0) this.#options.onChanged?.();
   }
 

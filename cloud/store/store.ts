@@ -249,12 +249,26 @@ export interface Applied {
   readonly windows: number;
   /** Nothing of the batch was put. */
   readonly refused?: Refusal;
+  /** Committed batches of this gateway whose receipts are to be sent now; left out: this one's, where it is committed. */
+  readonly due?: readonly BatchIdentity[];
+}
+
+/** Receipts that were held back, so that a gateway gets one message for several batches. */
+export interface OwedReceipts {
+  readonly gateway: string;
+  readonly due: readonly BatchIdentity[];
 }
 
 /** What consolidate needs. */
 export interface ChangeStore {
   /** All of it is durable when the promise resolves; after an error any part of it may be, and all may be repeated. */
   commit(changes: readonly Change[]): Promise<readonly Applied[]>;
+}
+
+/** A store that holds receipts back has to be asked for those of gateways that fell silent, now and then. */
+export interface ReceiptStore {
+  /** Takes out what has been owed for too long: each receipt is given once, and is lost with whoever took it. */
+  takeOwed(nowMs: number): Promise<readonly OwedReceipts[]>;
 }
 
 /** What the keeper of the roll-ups needs. */
