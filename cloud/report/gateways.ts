@@ -1,6 +1,7 @@
 /** Which gateways there are, and how they are doing. */
 import type { Status } from '../../shared/status.js';
-import type { GatewayRow, SnapshotStore } from '../store/store.js';
+import type { GatewayRow } from '../store/accounts.js';
+import type { SnapshotStore } from '../store/store.js';
 import { formatCsv, formatJsonRows, formatTable } from './formats.js';
 import type { Format } from './query.js';
 import { type Restored, restoredOf } from './restored.js';

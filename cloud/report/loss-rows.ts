@@ -1,5 +1,5 @@
 /** Losses added up, and in words. Pure. */
-import type { LossRow } from '../store/store.js';
+import type { LossRow } from '../store/accounts.js';
 
 /** One row a day, kind, reason and device, whatever the epoch. */
 export function together(rows: readonly LossRow[]): readonly LossRow[] {

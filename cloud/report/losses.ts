@@ -2,7 +2,9 @@
  * What the gateways say was lost, left out or put aside, by UTC day: readings by the day they arrived, whatever their time.
  * Told by the batches themselves, so it is as complete as they are.
  */
-import type { LossRow, SnapshotStore } from '../store/store.js';
+
+import type { LossRow } from '../store/accounts.js';
+import type { SnapshotStore } from '../store/store.js';
 import { formatCsv, formatJsonRows, formatTable } from './formats.js';
 import { dayText, together } from './loss-rows.js';
 import { BEGINNING_MS, END_MS, type Format, type LossQuery } from './query.js';

@@ -6,17 +6,9 @@
  * it knows: what a gateway counts behind a link that is down is in no ledger here, so one that has gone quiet is not equal.
  */
 import { EdgetallyError } from '../../shared/errors.js';
+import type { DayTally, EpochRow, GatewayRow, LossRow } from '../store/accounts.js';
 import { type SequenceTally, tallySequences } from '../store/sequences.js';
-import {
-  DAY_MS,
-  type DayTally,
-  type EpochRow,
-  floorTo,
-  type GatewayRow,
-  type LossRow,
-  type SnapshotStore,
-  type Span,
-} from '../store/store.js';
+import { DAY_MS, floorTo, type SnapshotStore, type Span } from '../store/store.js';
 import { differencesOf, notesOf, unknownsOf } from './reconcile-findings.js';
 
 export interface ReconcileQuery {

@@ -5,12 +5,12 @@
  * Never: statistics over different metrics, a sum of doubles.
  */
 import { type MetricSummary, mergeAll, type Statistics, statisticsOf } from '../../shared/summary.js';
+import type { LossRow } from '../store/accounts.js';
 import { collect, gather } from '../store/gather.js';
 import {
   DAY_MS,
   floorTo,
   HOUR_MS,
-  type LossRow,
   type Portion,
   type Snapshot,
   type SnapshotStore,

@@ -6,7 +6,7 @@
  * database had is not here.
  */
 import { openingOf } from '../../shared/session.js';
-import type { EpochRow } from '../store/store.js';
+import type { EpochRow } from '../store/accounts.js';
 
 export interface Restored {
   readonly epoch: string;

@@ -3,10 +3,11 @@
 import type { LedgerEntry } from '../../shared/batch.js';
 import type { LossRecord } from '../../shared/loss.js';
 import type { Status } from '../../shared/status.js';
+import type { DayTally } from './accounts.js';
 import { type ConformanceCases, DAY, WHOLE_DAY } from './conformance-tools.js';
 import { batchOf, EPOCH_A, EPOCH_B, NOON, windowsOf } from './samples.js';
 import { tallySequences } from './sequences.js';
-import { type BatchChange, DAY_MS, type DayTally, type Span, type Store, type Where } from './store.js';
+import { type BatchChange, DAY_MS, type Span, type Store, type Where } from './store.js';
 
 const told = (device: string, readings: number, dayMs = DAY): LedgerEntry => ({ group: '', device, dayMs, readings });
 

@@ -1,16 +1,8 @@
 /** Reads the accounts out of the SQLite database: the ledger, gateways with their epochs and sessions, the counters. */
 import type { Status } from '../../../shared/status.js';
+import type { DayTally, EpochRow, GatewayRow, LossRow, StoreBooks } from '../accounts.js';
 import type { SequenceSet } from '../sequences.js';
-import {
-  DAY_MS,
-  type DayTally,
-  type EpochRow,
-  type GatewayRow,
-  type LossRow,
-  type Span,
-  type StoreBooks,
-  type Where,
-} from '../store.js';
+import { DAY_MS, type Span, type Where } from '../store.js';
 import type { SqliteDictionary } from './dictionary.js';
 import type { Db } from './schema.js';
 

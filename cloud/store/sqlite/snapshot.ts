@@ -1,19 +1,16 @@
 /** Reads one consistent state of the SQLite database: everything between the BEGIN and COMMIT of its connection. */
 
+import type { DayTally, GatewayRow, LossRow, StoreBooks } from '../accounts.js';
 import {
-  type DayTally,
   type DirtyRollUp,
   type DueQuery,
   endOf,
-  type GatewayRow,
   type Level,
-  type LossRow,
   type Metrics,
   type Portion,
   type PortionQuery,
   type Snapshot,
   type Span,
-  type StoreBooks,
   type Subject,
   type Where,
 } from '../store.js';
