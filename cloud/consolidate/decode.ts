@@ -24,6 +24,8 @@ export interface Decoded {
   readonly identity?: BatchIdentity;
   /** Of a batch. */
   readonly ages?: Ages;
+  /** When a batch or status was sent, by the gateway’s clock. */
+  readonly sentMs?: number;
 }
 
 /** Longer topics are not ours; keep of them what a person needs. */
@@ -36,7 +38,8 @@ export function decodeDelivery(delivery: Delivery): Decoded {
     const { receivedMs, retained, payload } = delivery;
     const status = decodeStatus(payload);
     if (!status.ok) return rejected(delivery, place.gateway, status.reason, status.detail);
-    return { change: { kind: 'status', gateway: place.gateway, receivedMs, retained, status: status.value } };
+    const change = { kind: 'status', gateway: place.gateway, receivedMs, retained, status: status.value } as const;
+    return { change, sentMs: status.value.sentMs };
   }
   return rejected(delivery, place?.gateway ?? '', 'unknown-topic', 'a topic that no gateway reports to');
 }
@@ -50,6 +53,7 @@ function decodeBatchDelivery(delivery: Delivery, gateway: string): Decoded {
     change: { kind: 'batch', gateway, receivedMs: delivery.receivedMs, ...identity, windows, ledger, losses },
     identity,
     ages: agesOf(decoded.batch),
+    sentMs: decoded.batch.sentMs,
   };
 }
 
