@@ -8,7 +8,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { backlogOf } from '../../agent/backlog.js';
 import { bufferSchema } from '../../agent/buffer/options.js';
-import { Pipeline } from '../../agent/pipeline.js';
+import { mark, openPipeline } from '../../agent/open-pipeline.js';
+import type { Pipeline, PipelineContext } from '../../agent/pipeline.js';
 import { Credit } from '../../agent/push/credit.js';
 import { Outbox } from '../../agent/push/outbox.js';
 import type { Push } from '../../agent/push/push.js';
@@ -104,7 +105,7 @@ class ScriptedPush {
 }
 
 export class Gateway {
-  readonly #path: string;
+  readonly #context: PipelineContext;
   readonly #say: (line: string) => void;
   readonly #now = { ms: DAY_START_MS };
   #pipeline: Pipeline | undefined;
@@ -119,8 +120,18 @@ export class Gateway {
   } as unknown as Logger;
 
   constructor(dir: string, say: (line: string) => void) {
-    this.#path = join(dir, 'edgetally.db');
     this.#say = say;
+    this.#context = {
+      options: OPTIONS,
+      databasePath: join(dir, 'edgetally.db'),
+      decode,
+      clock: {
+        ...clocksOf(this.#now),
+        evidence: () => (this.#now.ms < BELIEVED_MS ? 'unsynchronized' : 'unknown'),
+      },
+      clockOptions: clockSchema.parse({}),
+      log: this.#log,
+    };
   }
 
   get pipeline(): Pipeline {
@@ -135,17 +146,7 @@ export class Gateway {
   async open(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        this.#pipeline = new Pipeline({
-          options: OPTIONS,
-          databasePath: this.#path,
-          decode,
-          clock: {
-            ...clocksOf(this.#now),
-            evidence: () => (this.#now.ms < BELIEVED_MS ? 'unsynchronized' : 'unknown'),
-          },
-          clockOptions: clockSchema.parse({}),
-          log: this.#log,
-        });
+        this.#pipeline = openPipeline(this.#context);
         break;
       } catch (error) {
         if (attempt === ATTEMPTS) throw error;
@@ -176,6 +177,11 @@ export class Gateway {
   }
 
   async step(step: Step): Promise<void> {
+    await this.#do(step);
+    await this.#restartIfDamaged();
+  }
+
+  async #do(step: Step): Promise<void> {
     if (step.do === 'clock') {
       this.#now.ms = DAY_START_MS + step.seconds * 1000;
       this.#say(`clock ${step.seconds}`);
@@ -198,6 +204,15 @@ export class Gateway {
     const list = [...this.#refused.splice(0), ...messages];
     await Promise.all(list.map((message) => this.#deliverOne(message)));
     await turns();
+    await this.#restartIfDamaged();
+  }
+
+  /** As the program does: after a read that failed, SQLite may find a sound database damaged. */
+  async #restartIfDamaged(): Promise<void> {
+    const damage = this.#pipeline?.damage;
+    if (damage === undefined || !damage.isFound) return;
+    mark(this.#context, await damage.found);
+    await this.step({ do: 'restart' });
   }
 
   /** Until nobody is refused any more, or it is plain that the disk stays broken. */
