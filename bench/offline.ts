@@ -9,11 +9,14 @@ import Database from 'better-sqlite3';
 import { emptyTally } from '../agent/block.js';
 import { emptyBooks } from '../agent/books.js';
 import { EdgeBuffer } from '../agent/buffer/buffer.js';
+import { checksumOf } from '../agent/buffer/window-row.js';
 import { agentSchema } from '../agent/config.js';
 import type { WindowSave } from '../agent/stored-window.js';
 import { CALM, typicalWindows } from '../shared/typical.js';
 import type { Figure, Stage } from './figures.js';
 import { type Gateway, startGateway } from './gateway.js';
+
+type Numbers = Omit<Parameters<typeof checksumOf>[0], 'seen'>;
 
 const DEVICES = 1000;
 const MINUTES = 1000;
@@ -92,8 +95,15 @@ function fill(dataDir: string, minutes: number): void {
   const db = new Database(path);
   db.pragma('cache_size = -600000'); // the index is in another order than the table
   db.pragma('synchronous = OFF');
+  const numbers = ['device', 'start_ms', 'length_ms', 'part', 'revision', 'folded', 'closes_ms', 'readings'] as const;
+  db.function('checksum_of', { varargs: true }, (...values: number[]) =>
+    checksumOf({ ...(Object.fromEntries(numbers.map((name, i) => [name, values[i]])) as Numbers), seen: null }),
+  );
   const columns = db.prepare("SELECT name FROM pragma_table_info('windows')").pluck().all() as string[];
-  const copied = columns.map((name) => (/^(start|closes)_ms$/.test(name) ? `${name} + k * 60000` : name));
+  const moved = (name: string) => (/^(start|closes)_ms$/.test(name) ? `${name} + k * 60000` : name);
+  const copied = columns.map((name) =>
+    name === 'checksum' ? `checksum_of(${numbers.map(moved).join()})` : moved(name),
+  );
   db.exec(`WITH RECURSIVE minutes (k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM minutes WHERE k < ${minutes - 1})
     INSERT INTO windows (${columns.join()}) SELECT ${copied.join()} FROM windows, minutes`);
   db.close();

@@ -108,13 +108,8 @@ export function encodeMetrics(
 
 /** Throws EdgetallyError: 'database-newer', or 'window-damaged' where the bytes are not what encodeMetrics wrote. */
 export function decodeMetrics(bytes: Uint8Array, startMs: number, lengthMs: number): Map<number, MetricSummary> {
-  const version = bytes[0] ?? 0;
-  if (version > BLOB_VERSION) {
-    const message = `A window is stored in layout ${version}; this program knows ${BLOB_VERSION}.`;
-    throw new EdgetallyError('database-newer', message);
-  }
   try {
-    return readMetrics(bytes, startMs, lengthMs);
+    return readMetrics(contentOf(bytes), startMs, lengthMs);
   } catch (cause) {
     if (!(cause instanceof DecodeError)) throw cause;
     throw new EdgetallyError('window-damaged', `A stored window cannot be read: ${cause.message}.`, { cause });
@@ -123,10 +118,18 @@ export function decodeMetrics(bytes: Uint8Array, startMs: number, lengthMs: numb
 
 const CHECKSUM_BYTES = 4;
 
-function readMetrics(bytes: Uint8Array, startMs: number, lengthMs: number): Map<number, MetricSummary> {
+/** In every layout the checksum comes last, so that one byte that changed is no newer layout. */
+function contentOf(bytes: Uint8Array): Uint8Array {
   const end = Math.max(0, bytes.length - CHECKSUM_BYTES);
   const content = bytes.subarray(0, end);
   if (new ByteReader(bytes, end).uint32() !== crc32(content)) throw new DecodeError('checksum', 'a wrong checksum');
+  const version = content[0] ?? 0;
+  if (version <= BLOB_VERSION) return content;
+  const message = `A window is stored in layout ${version}; this program knows ${BLOB_VERSION}.`;
+  throw new EdgetallyError('database-newer', message);
+}
+
+function readMetrics(content: Uint8Array, startMs: number, lengthMs: number): Map<number, MetricSummary> {
   const reader = new ByteReader(content);
   if (reader.byte() !== BLOB_VERSION) corrupt('layout 0');
   const count = reader.varint();

@@ -8,13 +8,14 @@
  * such a window is a part of its own.
  */
 
+import { EdgetallyError } from '../../shared/errors.js';
 import { type MetricSummary, mergeAll } from '../../shared/summary.js';
 import { decodeMetrics } from '../../shared/summary-codec.js';
 import { Seen } from '../seen/seen.js';
 import type { WindowId, WindowSave } from '../stored-window.js';
 import type { Db } from './schema.js';
-import { unseal } from './sealed.js';
 import type { WindowKeys, WindowPlace } from './window-keys.js';
+import { isWhole, ROW_COLUMNS, type WindowRow } from './window-row.js';
 
 const LEVELS = [
   { name: '15m', lengthMs: 900_000 },
@@ -28,19 +29,7 @@ const REMEMBERED_BYTES = 256;
 /** Where a coarser window may come to stand. */
 export type Interval = Omit<WindowId, 'part'>;
 
-interface Fine {
-  start_ms: number;
-  length_ms: number;
-  part: number;
-  revision: number;
-  attempted: number;
-  closes_ms: number;
-  readings: number;
-  summary: Uint8Array;
-  seen: Uint8Array | null;
-}
-
-type Key = Pick<Fine, 'start_ms' | 'length_ms' | 'part'> & { device: number };
+type Key = Pick<WindowRow, 'start_ms' | 'device' | 'length_ms' | 'part'>;
 
 const START: Key = { start_ms: Number.MIN_SAFE_INTEGER, device: 0, length_ms: 0, part: 0 };
 
@@ -119,8 +108,14 @@ export class Coarsener {
 
   /** Takes the windows of an interval out and returns the one to save in their place. Inside a transaction. */
   merge({ device, startMs, lengthMs, places }: Mergeable, folded: number): { windows: number; save: WindowSave } {
-    const fine = places.map((one) => this.#statements.row.get(device, one.startMs, one.lengthMs, one.part) as Fine);
-    for (const row of fine) this.#statements.delete.run(device, row.start_ms, row.length_ms, row.part);
+    const fine = places.map(
+      (one) => this.#statements.row.get(device, one.startMs, one.lengthMs, one.part) as WindowRow,
+    );
+    for (const row of fine) {
+      if (!isWhole(row))
+        throw new EdgetallyError('window-damaged', 'a window that is to be merged changed on the disk');
+      this.#statements.delete.run(device, row.start_ms, row.length_ms, row.part);
+    }
     const seen = mergeSeen(fine, startMs);
     const save: WindowSave = {
       device,
@@ -157,14 +152,13 @@ function prepareStatements(db: Db) {
          AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
     ),
     row: db.prepare(
-      `SELECT start_ms, length_ms, part, revision, attempted, closes_ms, readings, summary, seen FROM windows
-         WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ?`,
+      `SELECT ${ROW_COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ?`,
     ),
     delete: db.prepare('DELETE FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ? AND part = ?'),
   };
 }
 
-function mergeMetrics(fine: readonly Fine[]): Map<number, MetricSummary> {
+function mergeMetrics(fine: readonly WindowRow[]): Map<number, MetricSummary> {
   const summaries = new Map<number, MetricSummary[]>();
   for (const { summary, start_ms, length_ms } of fine) {
     for (const [metric, one] of decodeMetrics(summary, start_ms, length_ms)) {
@@ -177,11 +171,11 @@ function mergeMetrics(fine: readonly Fine[]): Map<number, MetricSummary> {
 }
 
 /** Undefined where one of them has none. */
-function mergeSeen(fine: readonly Fine[], startMs: number): Uint8Array | undefined {
+function mergeSeen(fine: readonly WindowRow[], startMs: number): Uint8Array | undefined {
   const seen = new Seen();
   for (const row of [...fine].sort((a, b) => a.start_ms - b.start_ms)) {
     if (row.seen === null) return undefined;
-    seen.merge(Seen.decode(unseal(row.seen, 'window-damaged'), row.readings), (row.start_ms - startMs) * 1000);
+    seen.merge(Seen.decode(row.seen, row.readings), (row.start_ms - startMs) * 1000);
   }
   return seen.encode();
 }

@@ -8,7 +8,7 @@
  * windows     one row a window. revision grows with each save; receipted is the highest revision that the cloud has
  *             committed; the backlog is the rows where the one is above the other. attempted is the highest revision
  *             that ever left: while it is 0 nobody else knows the window. folded says up to which block the journal is
- *             in it. seen is NULL where the memory of what was counted was given up to save room
+ *             in it. seen is NULL where the memory of what was counted was given up to save room. checksum: see window-row.ts
  *             in the order of time, because what is saved, sent and receipted together is of one time: see window-keys.ts
  * window_lengths   every length that a window has
  * ledger      readings counted per device and UTC day, sent along so that the cloud knows what it lacks
@@ -43,7 +43,7 @@ const SCHEMA = `
     device INTEGER NOT NULL, start_ms INTEGER NOT NULL, length_ms INTEGER NOT NULL, part INTEGER NOT NULL,
     revision INTEGER NOT NULL, attempted INTEGER NOT NULL DEFAULT 0, receipted INTEGER NOT NULL DEFAULT 0,
     folded INTEGER NOT NULL,
-    closes_ms INTEGER NOT NULL, readings INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    closes_ms INTEGER NOT NULL, readings INTEGER NOT NULL, bytes INTEGER NOT NULL, checksum INTEGER NOT NULL,
     summary BLOB NOT NULL, seen BLOB,
     PRIMARY KEY (start_ms, device, length_ms, part)
   ) WITHOUT ROWID;

@@ -1,6 +1,7 @@
 /** What is asked of the table of windows. */
 import type { Statement } from 'better-sqlite3';
 import type { Db } from './schema.js';
+import { ROW_COLUMNS } from './window-row.js';
 
 type Name =
   | 'find'
@@ -20,38 +21,36 @@ type Name =
   | 'purgeable'
   | 'purge';
 
-const COLUMNS = 'device, start_ms, length_ms, part, revision, folded, readings, summary, seen';
-
 export function prepareWindowStatements(db: Db): Readonly<Record<Name, Statement>> {
   const key = 'device = ? AND start_ms = ? AND length_ms = ? AND part = ?';
   return {
-    find: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ?`),
-    within: db.prepare(`SELECT ${COLUMNS} FROM windows WHERE device = ? AND start_ms >= ? AND start_ms < ?`),
+    find: db.prepare(`SELECT ${ROW_COLUMNS} FROM windows WHERE device = ? AND start_ms = ? AND length_ms = ?`),
+    within: db.prepare(`SELECT ${ROW_COLUMNS} FROM windows WHERE device = ? AND start_ms >= ? AND start_ms < ?`),
     isOwed: db.prepare(`SELECT 1 FROM windows WHERE ${key} AND revision > receipted`),
     empty: db.prepare(
-      `UPDATE windows SET part = ?, revision = 0, attempted = 0, receipted = 0, readings = 0, bytes = 0, summary = ?, seen = ?
-         WHERE ${key}`,
+      `UPDATE windows SET part = ?, revision = 0, attempted = 0, receipted = 0, readings = 0, bytes = 0, checksum = ?,
+         summary = ?, seen = ? WHERE ${key}`,
     ),
     save: db.prepare(
-      `INSERT INTO windows (device, start_ms, length_ms, part, revision, folded, closes_ms, readings, bytes, summary, seen)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO windows (device, start_ms, length_ms, part, revision, folded, closes_ms, readings, bytes,
+         checksum, summary, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET revision = excluded.revision, folded = excluded.folded, closes_ms = excluded.closes_ms,
-         readings = excluded.readings, bytes = excluded.bytes, summary = excluded.summary, seen = excluded.seen`,
+         readings = excluded.readings, bytes = excluded.bytes, checksum = excluded.checksum, summary = excluded.summary, seen = excluded.seen`,
     ),
     addLedger: db.prepare(
       'INSERT INTO ledger VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET readings = readings + excluded.readings',
     ),
     ledger: db.prepare('SELECT readings FROM ledger WHERE device = ? AND day_ms = ?').pluck(),
     backlog: db.prepare(
-      `SELECT ${COLUMNS} FROM windows INDEXED BY backlog WHERE revision > receipted AND closes_ms <= ?
+      `SELECT ${ROW_COLUMNS} FROM windows INDEXED BY backlog WHERE revision > receipted AND closes_ms <= ?
          AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
     ),
     leftBefore: db.prepare(
-      `SELECT ${COLUMNS} FROM windows INDEXED BY outstanding WHERE attempted > receipted AND closes_ms <= ?
+      `SELECT ${ROW_COLUMNS} FROM windows INDEXED BY outstanding WHERE attempted > receipted AND closes_ms <= ?
          AND (start_ms, device, length_ms, part) > (?, ?, ?, ?) ORDER BY start_ms, device, length_ms, part LIMIT ?`,
     ),
     unsent: db.prepare(
-      `SELECT ${COLUMNS} FROM windows WHERE ${key} AND revision > receipted AND closes_ms <= ? AND attempted >= ?`,
+      `SELECT ${ROW_COLUMNS} FROM windows WHERE ${key} AND revision > receipted AND closes_ms <= ? AND attempted >= ?`,
     ),
     backlogState: db.prepare(
       `SELECT count(*) AS windows, coalesce(sum(bytes), 0) AS bytes, min(start_ms) AS oldestMs

@@ -16,26 +16,14 @@ import type { Dictionary } from './dictionary.js';
 import { Outstanding } from './outstanding.js';
 import { Refused } from './refused.js';
 import type { Db } from './schema.js';
-import { isWhole, seal, unseal } from './sealed.js';
 import { WindowKeys } from './window-keys.js';
+import { checksumOf, damageIn, isWhole, readingsIn, type WindowRow } from './window-row.js';
 import { prepareWindowStatements } from './window-statements.js';
 
 const DAY_MS = 86_400_000;
 
 /** Whether a window of the device that overlaps the interval is in memory. */
 export type IsOpen = (interval: Omit<WindowId, 'part'>) => boolean;
-
-interface Row {
-  device: number;
-  start_ms: number;
-  length_ms: number;
-  part: number;
-  revision: number;
-  folded: number;
-  readings: number;
-  summary: Uint8Array;
-  seen: Uint8Array | null;
-}
 
 export class Windows {
   readonly refused: Refused;
@@ -61,7 +49,7 @@ export class Windows {
   find(device: number, timeUs: number, isOurs: (part: number) => boolean): StoredInterval | undefined {
     for (const lengthMs of this.keys.lengths) {
       const startMs = windowStartMs(timeUs, lengthMs);
-      const rows = this.#statements.find.all(device, startMs, lengthMs) as Row[];
+      const rows = this.#statements.find.all(device, startMs, lengthMs) as WindowRow[];
       if (rows.length > 0) return this.#interval(rows, isOurs);
     }
     return undefined;
@@ -74,24 +62,15 @@ export class Windows {
 
   /** Inside a transaction. */
   save(window: WindowSave): void {
-    const { device, startMs, lengthMs, part, revision, folded, closesMs, readings, seen } = window;
+    const { device, startMs, lengthMs, part, revision, folded, closesMs, readings } = window;
     this.keys.addLength(lengthMs);
     const summary = encodeMetrics(window.metrics, startMs, lengthMs);
-    const memory = seen === undefined ? null : seal(seen);
-    const bytes = summary.length + (memory?.length ?? 0);
-    this.#statements.save.run(
-      device,
-      startMs,
-      lengthMs,
-      part,
-      revision,
-      folded,
-      closesMs,
-      readings,
-      bytes,
-      summary,
-      memory,
-    );
+    const seen = window.seen ?? null;
+    const bytes = summary.length + (seen?.length ?? 0);
+    const names = { device, start_ms: startMs, length_ms: lengthMs, closes_ms: closesMs };
+    const checksum = checksumOf({ ...names, part, revision, folded, readings, seen });
+    const key = [device, startMs, lengthMs, part];
+    this.#statements.save.run(...key, revision, folded, closesMs, readings, bytes, checksum, summary, seen);
     if (window.gained > 0) this.#statements.addLedger.run(dayOf(startMs), device, window.gained);
   }
 
@@ -105,7 +84,7 @@ export class Windows {
       after.lengthMs,
       after.part,
       limit,
-    ) as Row[];
+    ) as WindowRow[];
     return rows.flatMap((row) => this.#whole(row) ?? []);
   }
 
@@ -114,7 +93,7 @@ export class Windows {
     const { device, startMs, lengthMs, part } = id;
     const leastAttempted = this.outstanding.isFull ? 1 : 0;
     const row = this.#statements.unsent.get(device, startMs, lengthMs, part, steadyMs, leastAttempted) as
-      | Row
+      | WindowRow
       | undefined;
     return row === undefined ? undefined : this.#whole(row);
   }
@@ -153,7 +132,7 @@ export class Windows {
    * and so does one that is in memory: recovery must find that it holds them. Inside a transaction.
    */
   purge(beforeMs: number, overMs: number, limit: number, isOpen: IsOpen): number[] {
-    const rows = this.#statements.purgeable.all({ beforeMs, overMs, limit }) as Row[];
+    const rows = this.#statements.purgeable.all({ beforeMs, overMs, limit }) as WindowRow[];
     const parts: number[] = [];
     for (const { device, start_ms: startMs, length_ms: lengthMs, part } of rows) {
       if (isOpen({ device, startMs, lengthMs })) continue;
@@ -176,30 +155,33 @@ export class Windows {
     return [...entries.values()];
   }
 
-  #interval(rows: readonly Row[], isOurs: (part: number) => boolean): StoredInterval | undefined {
+  #interval(rows: readonly WindowRow[], isOurs: (part: number) => boolean): StoredInterval | undefined {
     try {
-      if (rows.every(({ seen }) => seen === null || isWhole(seen))) return storedInterval(rows, isOurs);
+      if (rows.every(isWhole)) return storedInterval(rows, isOurs);
     } catch (error) {
       if (damageOf(error) === undefined) throw error;
     }
     const { device, start_ms, length_ms } = rows[0]!;
     for (const row of rows) this.#setAside(row);
-    const left = (this.#statements.find.all(device, start_ms, length_ms) as Row[]).filter((row) => !damageIn(row));
+    const left = (this.#statements.find.all(device, start_ms, length_ms) as WindowRow[]).filter(
+      (row) => !damageIn(row),
+    );
     return left.length === 0 ? undefined : storedInterval(left, isOurs);
   }
 
-  #whole(row: Row): BacklogWindow | undefined {
+  #whole(row: WindowRow): BacklogWindow | undefined {
     try {
-      return this.#backlogWindow(row);
+      if (isWhole(row)) return this.#backlogWindow(row);
     } catch (error) {
-      if (!this.#setAside(row)) throw error;
-      return undefined;
+      if (damageIn(row) === undefined) throw error;
     }
+    this.#setAside(row);
+    return undefined;
   }
 
   /** Looks at the windows of an interval, and sets aside those that are damaged. */
   inspect(device: number, startMs: number, endMs: number): number {
-    const rows = this.#statements.within.all(device, startMs, endMs) as Row[];
+    const rows = this.#statements.within.all(device, startMs, endMs) as WindowRow[];
     return rows.filter((row) => this.#setAside(row)).length;
   }
 
@@ -207,22 +189,24 @@ export class Windows {
    * Where a row is damaged: sets it aside, and puts an empty part of another name in its place, so that nothing replaces what
    * the cloud may have of it, and no block that is in it counts again.
    */
-  #setAside(row: Row): boolean {
+  #setAside(row: WindowRow): boolean {
     const { device, start_ms: startMs, length_ms: lengthMs, part, readings, summary, seen } = row;
     const reason = damageIn(row);
     if (reason === undefined) return false;
     const isOwed = this.#statements.isOwed.get(device, startMs, lengthMs, part) !== undefined;
-    const lost = { count: isOwed ? readings : 0, dayMs: dayOf(startMs), device };
+    const lost = { count: isOwed ? readingsIn(row) : 0, dayMs: dayOf(startMs), device };
     const bytes = Buffer.concat([summary, seen ?? new Uint8Array()]);
     const key = JSON.stringify({ device, startMs, lengthMs, part, revision: row.revision, readings });
-    const empty = encodeMetrics(new Map(), startMs, lengthMs);
     this.#damage.setAside({ place: 'windows', key, reason, bytes }, lost, () => {
-      this.#statements.empty.run(this.#freshPart(), empty, seal(new Seen().encode()), device, startMs, lengthMs, part);
+      const nothing = { revision: 0, readings: 0, seen: new Seen().encode() };
+      const empty = { ...row, part: this.#freshPart(), ...nothing };
+      const summary = encodeMetrics(new Map(), startMs, lengthMs);
+      this.#statements.empty.run(empty.part, checksumOf(empty), summary, empty.seen, device, startMs, lengthMs, part);
     });
     return true;
   }
 
-  #backlogWindow(row: Row): BacklogWindow {
+  #backlogWindow(row: WindowRow): BacklogWindow {
     const key: WindowKey = {
       ...this.#dictionary.deviceName(row.device),
       startMs: row.start_ms,
@@ -242,21 +226,8 @@ export class Windows {
   }
 }
 
-/** In words; undefined where there is none. */
-function damageIn({ start_ms, length_ms, summary, seen }: Row): string | undefined {
-  if (seen !== null && !isWhole(seen)) return 'the checksum of what it remembers does not hold';
-  try {
-    decodeMetrics(summary, start_ms, length_ms);
-    return undefined;
-  } catch (error) {
-    const reason = damageOf(error);
-    if (reason === undefined) throw error;
-    return reason;
-  }
-}
-
 /** Of the parts of one window, from its rows. */
-function storedInterval(rows: readonly Row[], isOurs: (part: number) => boolean): StoredInterval {
+function storedInterval(rows: readonly WindowRow[], isOurs: (part: number) => boolean): StoredInterval {
   const { device, start_ms: startMs, length_ms: lengthMs } = rows[0]!;
   // one that no longer knows what it counted takes nothing more
   const growing = rows.find(({ part, seen }) => seen !== null && isOurs(part));
@@ -274,11 +245,11 @@ function storedInterval(rows: readonly Row[], isOurs: (part: number) => boolean)
       folded: growing.folded,
       readings: growing.readings,
       metrics: decodeMetrics(growing.summary, startMs, lengthMs),
-      seen: growing.seen === null ? undefined : unseal(growing.seen, 'window-damaged'),
+      seen: growing.seen ?? undefined,
     },
     frozen: rows.flatMap((row) => {
       const { readings, seen } = row;
-      return row === growing || seen === null ? [] : [{ readings, seen: unseal(seen, 'window-damaged') }];
+      return row === growing || seen === null ? [] : [{ readings, seen }];
     }),
   };
 }

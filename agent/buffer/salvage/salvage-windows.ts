@@ -5,10 +5,10 @@
 
 import { decodeMetrics } from '../../../shared/summary-codec.js';
 import { utcDayMs } from '../../../shared/window.js';
-import { isWhole } from '../sealed.js';
+import { isWhole, readingsIn, type WindowRow } from '../window-row.js';
 import type { Work } from './salvage.js';
 import type { Names } from './salvage-names.js';
-import { type Row, rootOf, TableSource } from './table-source.js';
+import { rootOf, TableSource } from './table-source.js';
 import { putAside, tell } from './told.js';
 import { type Gap, Tree } from './tree.js';
 
@@ -18,17 +18,9 @@ export interface LostRange {
   readonly toMs: number;
 }
 
-interface WindowRow extends Row {
-  device: number;
-  start_ms: number;
-  length_ms: number;
-  part: number;
-  revision: number;
-  attempted: number;
-  receipted: number;
-  readings: number;
-  summary: Buffer;
-  seen: Buffer | null;
+interface SavedRow extends WindowRow {
+  readonly attempted: number;
+  readonly receipted: number;
 }
 
 /** `lostKeys` tells of the windows that are gone; to be called when the losses of the old database are in. */
@@ -37,10 +29,10 @@ export function salvageWindows(work: Work, names: Names): { lostRanges: LostRang
   const source = new TableSource(file, db, 'windows');
   const places = source.columns.map((column) => `@${column}`).join(', ');
   const insert = db.prepare(`INSERT OR IGNORE INTO windows (${source.columns.join(', ')}) VALUES (${places})`);
-  const aside: { row: WindowRow; reason: string }[] = [];
+  const aside: { row: SavedRow; reason: string }[] = [];
   const gaps = source.read((row) => {
-    const reason = wrongWith(row as WindowRow, names);
-    if (reason !== undefined) aside.push({ row: row as WindowRow, reason });
+    const reason = wrongWith(row as unknown as SavedRow, names);
+    if (reason !== undefined) aside.push({ row: row as unknown as SavedRow, reason });
     else {
       insert.run(row);
       tally.keep('windows');
@@ -52,7 +44,7 @@ export function salvageWindows(work: Work, names: Names): { lostRanges: LostRang
   return { lostRanges, lostKeys: () => tellLost(work, gaps, aside) };
 }
 
-function tellLost(work: Work, gaps: readonly Gap[], aside: readonly { row: WindowRow; reason: string }[]): void {
+function tellLost(work: Work, gaps: readonly Gap[], aside: readonly { row: SavedRow; reason: string }[]): void {
   for (const { row, reason } of aside) setAsideWindow(work, row, reason);
   for (const { page, reason, after, before } of gaps) {
     const text = (key: Gap['after']) => (typeof key?.[0] === 'number' ? isoTime(key[0]) : '…');
@@ -71,12 +63,18 @@ const file = ({ file }: Work) => file.wal;
 /** Tells of windows without a receipt that are in the index and nowhere else; their readings nobody knows: one each. */
 function missingWindows(work: Work, known: ReadonlySet<string>): Tree {
   const { db } = work;
-  const find = db.prepare('SELECT 1 FROM windows WHERE start_ms = ? AND device = ? AND length_ms = ? AND part = ?');
+  const key = 'start_ms = ? AND device = ? AND length_ms = ? AND part = ?';
+  const find = db.prepare(`SELECT 1 FROM windows WHERE ${key}`);
+  // a receipt that the index does not know of: sending once more does no harm
+  const owe = db.prepare(`UPDATE windows SET receipted = 0 WHERE ${key} AND revision <= receipted`);
   const isNamed = db.prepare('SELECT 1 FROM devices WHERE id = ?');
   return new Tree(work.file, rootOf(work.file, db, 'backlog'), true, ({ values }) => {
     const [startMs, device, lengthMs, part] = values;
     if (typeof startMs !== 'number' || typeof device !== 'number') return;
-    if (find.get(startMs, device, lengthMs, part) !== undefined) return;
+    if (find.get(startMs, device, lengthMs, part) !== undefined) {
+      owe.run(startMs, device, lengthMs, part);
+      return;
+    }
     if (known.has(keyOf(startMs, device, lengthMs as number, part as number))) return;
     const ofDevice = isNamed.get(device) === undefined ? {} : { device };
     tell(work, 'windows', { count: 1, dayMs: utcDayMs(startMs), ...ofDevice });
@@ -86,7 +84,7 @@ function missingWindows(work: Work, known: ReadonlySet<string>): Tree {
 /** Under another epoch the cloud would count what left and has no receipt a second time. */
 export function forgetUncertain(work: Work): void {
   const { db } = work;
-  const rows = db.prepare('SELECT * FROM windows WHERE attempted > 0 AND revision > receipted').all() as WindowRow[];
+  const rows = db.prepare('SELECT * FROM windows WHERE attempted > 0 AND revision > receipted').all() as SavedRow[];
   for (const row of rows) setAsideWindow(work, row, 'it left for the cloud under an epoch that is lost');
   db.exec('DELETE FROM windows WHERE attempted > 0 AND revision > receipted');
   db.exec('DELETE FROM ledger');
@@ -98,33 +96,22 @@ export function forgetUncertain(work: Work): void {
   db.exec('DELETE FROM losses WHERE receipted > 0');
 }
 
-function setAsideWindow(work: Work, row: WindowRow, reason: string): void {
+function setAsideWindow(work: Work, row: SavedRow, reason: string): void {
   const { device, start_ms: startMs, length_ms: lengthMs, part, revision, receipted, readings, summary, seen } = row;
   const key = JSON.stringify({ device, startMs, lengthMs, part, revision, readings });
   const bytes = Buffer.concat([summary, seen ?? new Uint8Array()]);
   const isNamed = work.db.prepare('SELECT 1 FROM devices WHERE id = ?').get(device) !== undefined;
-  const count = revision > receipted ? Math.max(1, readings) : 0;
+  const count = revision > receipted ? readingsIn(row) : 0;
   const dayMs = utcDayMs(startMs);
   putAside(work, { place: 'windows', key, reason, bytes }, { count, dayMs, ...(isNamed ? { device } : {}) });
 }
 
 /** In words; undefined where there is nothing. */
-function wrongWith(row: WindowRow, { devices, metrics }: Names): string | undefined {
-  const {
-    device,
-    start_ms: startMs,
-    length_ms: lengthMs,
-    revision,
-    attempted,
-    receipted,
-    readings,
-    summary,
-    seen,
-  } = row;
+function wrongWith(row: SavedRow, { devices, metrics }: Names): string | undefined {
+  const { device, start_ms: startMs, length_ms: lengthMs, revision, attempted, receipted, readings, summary } = row;
   if (!devices.has(device)) return 'the name of its device is lost';
-  if (lengthMs < 1 || startMs % lengthMs !== 0) return 'its start is none';
-  if (receipted < 0 || attempted < receipted || revision < attempted || readings < 0) return 'its revisions cannot be';
-  if (seen !== null && !isWhole(seen)) return 'the checksum of what it remembers does not hold';
+  if (!isWhole(row)) return 'its checksum does not hold';
+  if (receipted < 0 || attempted < receipted || revision < attempted) return 'its revisions cannot be';
   try {
     for (const [metric, { n }] of decodeMetrics(summary, startMs, lengthMs)) {
       if (!metrics.has(metric)) return 'the name of a metric is lost';
