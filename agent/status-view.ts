@@ -1,9 +1,11 @@
 /** The status as a person reads it. Pure. */
 import { imbalance, sumReasons } from './books.js';
+import type { Transport } from './push/link.js';
 import type { AgentStatus } from './status.js';
 import { doubtText } from './time/time-keeper.js';
 
 const SAMPLES_SHOWN = 5;
+const TRANSPORTS: Readonly<Record<Transport, string>> = { mqtt: 'MQTT', https: 'HTTPS' };
 /** A receipt that is owed for longer is worth a word. */
 const NOTABLE_MS = 10_000;
 
@@ -47,10 +49,12 @@ function link({ push, running }: AgentStatus): string[] {
   const owed = silentMs < NOTABLE_MS ? '' : `, one is owed for ${age(silentMs)}`;
   const renewed = newSockets + newClients;
   const lines = [
-    row('link', `${link.state}${link.problem === undefined ? '' : `: ${link.problem}`}`),
+    row('link', `${TRANSPORTS[link.transport]} ${link.state}${link.problem === undefined ? '' : `: ${link.problem}`}`),
     row('last receipt', receipt + owed),
     row('batches', `${sent} sent, ${push.inFlight} without a receipt, ${expired} sent again`),
   ];
+  if (link.because !== undefined) lines.push(row('', link.because));
+  if (push.postedWindows > 0) lines.push(row('', `${push.postedWindows} windows went by HTTPS and wait for a receipt`));
   if (renewed > 0) lines.push(row('watchdog', `${renewed} links were up and brought no receipt, and were replaced`));
   if (credit !== null) lines.push(row('credit', `${Math.round(credit)} windows of the backlog a second`));
   return lines;

@@ -8,16 +8,16 @@ import type { Logger } from 'pino';
 import { credentialsOf, type Diagnosis, pemOf } from '../shared/certificates.js';
 import type { EdgetallyError } from '../shared/errors.js';
 import { explainEnd, type MqttEnd } from '../shared/mqtt-reasons.js';
+import type { Transport } from './push/link.js';
 import type { PushOptions } from './push/options.js';
 import type { Clock } from './time/clock.js';
 
 export interface UplinkTls {
   credentials(): Promise<IClientOptions>;
-  explain(end: MqttEnd): EdgetallyError;
+  explain(end: MqttEnd, transport: Transport, address: string): EdgetallyError;
 }
 
 export function uplinkTls(options: PushOptions, clientId: string, clock: Clock, log: Logger): UplinkTls {
-  const address = new URL(options.url).host;
   let own: Diagnosis | undefined;
   let said = '';
   return {
@@ -28,7 +28,7 @@ export function uplinkTls(options: PushOptions, clientId: string, clock: Clock, 
       said = problems;
       return { ...pemOf(own), rejectUnauthorized: true };
     },
-    explain(end) {
+    explain(end, _transport, address) {
       return explainEnd(end, { address, ca: options.ca, clientId, ...(own && { own }) });
     },
   };

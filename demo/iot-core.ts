@@ -1,6 +1,7 @@
 /**
  * A broker that stands in for AWS IoT Core: mutual TLS, its limits, its manners, its policies. Everything it refuses is
- * counted with a reason. It speaks MQTT 3.1.1 only: clients that start with MQTT 5 are told so and fall back.
+ * counted with a reason. It speaks MQTT 3.1.1 only: clients that start with MQTT 5 are told so and fall back. One port serves
+ * MQTT and HTTPS, told apart by ALPN, as 443 does on AWS.
  *
  *   node build/demo/iot-core.js --dir certs --port 0     prints {"port":…}, then its counters when it ends
  *
@@ -17,9 +18,13 @@ import { parseArgs } from 'node:util';
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import { PACKET } from './frames.js';
 import { GuardedConnection } from './guard.js';
+import { httpsPublish } from './https-publish.js';
 import { ConnectionLimits, ConnectRate, IOT_CORE_LIMITS, type Limits, type Refusal } from './limits.js';
-import { mayConnect, mayPublish, maySubscribe } from './policy.js';
+import { mayConnect, mayPublish, mayPublishByHttps, maySubscribe } from './policy.js';
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './sessions.js';
+
+const ALPN_MQTT = 'x-amzn-mqtt-ca';
+const ALPN_HTTPS = 'x-amzn-http-ca';
 
 export interface IotCoreOptions {
   /** PEM, as from certs.example: CA of the clients, and the server's certificate and key. */
@@ -37,6 +42,8 @@ export interface IotCoreCounters {
   connections: number;
   takeovers: number;
   publishesIn: number;
+  /** Of those, what came by HTTPS. */
+  publishesByHttps: number;
   publishesOut: number;
   bytesIn: number;
   readonly refused: Partial<Record<Refusal, number>>;
@@ -54,6 +61,7 @@ export async function startIotCore(options: IotCoreOptions): Promise<IotCore> {
     connections: 0,
     takeovers: 0,
     publishesIn: 0,
+    publishesByHttps: 0,
     publishesOut: 0,
     bytesIn: 0,
     refused: {},
@@ -92,10 +100,27 @@ function guardedServer(
   const limits = { ...IOT_CORE_LIMITS, ...options.limits };
   const connects = new ConnectRate(limits.connectIntervalMs);
   const { ca, cert, key } = options;
-  const server = createServer({ ca, cert, key, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' });
+  const https = httpsPublish({
+    maxBytes: limits.payloadBytes,
+    mayPublish: mayPublishByHttps,
+    publish: async (topic, payload) => {
+      counters.publishesIn++;
+      counters.publishesByHttps++;
+      await publishAs(broker, topic, payload);
+    },
+    refuse,
+  });
+  const server = createServer({
+    ...{ ca, cert, key, ALPNProtocols: [ALPN_MQTT, ALPN_HTTPS] },
+    ...{ requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' },
+  });
   server.on('tlsClientError', () => refuse('certificate'));
   server.on('secureConnection', (socket: TLSSocket) => {
     counters.connections++;
+    if (socket.alpnProtocol === ALPN_HTTPS) {
+      https.emit('connection', socket);
+      return;
+    }
     const guarded = new GuardedConnection(socket, new ConnectionLimits(limits, connects), {
       onRefusal: refuse,
       onPass: (frame, direction) => {
@@ -146,6 +171,11 @@ async function startBroker(
   broker.on('clientReady', (client) => connected.add(client.id));
   broker.on('clientDisconnect', (client) => connected.delete(client.id));
   return { broker, sessions };
+}
+
+function publishAs(broker: Aedes, topic: string, payload: Buffer): Promise<void> {
+  const packet = { cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false } as const;
+  return new Promise((resolve, reject) => broker.publish(packet, (error) => (error ? reject(error) : resolve())));
 }
 
 /** [MQTT-3.2.2-3] return code 5: not authorized. */

@@ -19,6 +19,12 @@ export function mayPublish(name: string, topic: string, isRetained: boolean): bo
   return gateway === name && direction === 'up' && UP_KINDS.includes(kind) && (!isRetained || kind === 'status');
 }
 
+/** Policies by the common name of the certificate; a thing is not known there. */
+export function mayPublishByHttps(name: string, topic: string): boolean {
+  const { gateway, direction, kind } = partsOf(topic);
+  return gateway === name && direction === 'up' && kind === 'batch';
+}
+
 /** The filter itself must be one that the policy names: a wildcard cannot reach further than that. */
 export function maySubscribe(name: string, filter: string): boolean {
   const { gateway, direction, kind } = partsOf(filter);

@@ -10,7 +10,7 @@ import { credentialsOf, type Diagnosis, pemOf } from '../../shared/certificates.
 import { EdgetallyError } from '../../shared/errors.js';
 import { explainEnd, type MqttEnd } from '../../shared/mqtt-reasons.js';
 import type { MqttConnection } from '../mqtt/connection.js';
-import { MqttLifecycle, type Protocol, WAITS, type Waits, within } from '../mqtt/lifecycle.js';
+import { Lifecycle, type Protocol, WAITS, type Waits, within } from '../mqtt/lifecycle.js';
 import type { Source, SourceState } from '../reading.js';
 import { Link } from './mqtt-link.js';
 import { arrivalTimes, type SourceContext } from './source-context.js';
@@ -35,7 +35,7 @@ export class MqttSource implements Source {
     sessionsLost: 0,
     subscriptionsRefused: 0,
   };
-  readonly #lifecycle: MqttLifecycle;
+  readonly #lifecycle: Lifecycle<MqttConnection>;
   #link: Link | undefined;
   #own: Diagnosis | undefined;
   /** What is wrong with a link that is up. */
@@ -48,7 +48,7 @@ export class MqttSource implements Source {
     this.#options = options;
     this.#context = context;
     this.#arrivalUs = arrivalTimes(context.clock);
-    this.#lifecycle = new MqttLifecycle({
+    this.#lifecycle = new Lifecycle({
       name: options.name,
       protocol: options.protocol,
       waits,

@@ -1,16 +1,15 @@
 /** One MQTT connection, from CONNECT to its end. A new client each time, so that nothing of a failed one lives on. */
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { type MqttEnd, reasonCodeOf } from '../../shared/mqtt-reasons.js';
+import type { Connection } from './lifecycle.js';
 
 export interface Granted {
   readonly sessionPresent: boolean;
 }
 
-export class MqttConnection {
+export class MqttConnection implements Connection {
   readonly client: MqttClient;
-  /** Resolves when the broker has accepted the connection; undefined if it never does. */
   readonly up: Promise<Granted | undefined>;
-  /** Resolves when the connection is over; never rejects. */
   readonly ended: Promise<MqttEnd>;
 
   /** Starts to connect. */
@@ -42,7 +41,6 @@ export class MqttConnection {
     });
   }
 
-  /** Ends the connection: after what was written is sent, or (`force`) at once. */
   end(force: boolean): void {
     this.client.end(force);
     if (force) this.client.stream.destroy(); // end() does nothing the second time

@@ -1,5 +1,5 @@
 /**
- * One MQTT connection after the other, until it is stopped: the same for the uplink and for a source.
+ * One connection after the other, until it is stopped: the same for the uplink and for a source.
  *
  * Promises: never gives up for a fault that may pass; waits between attempts grow with full jitter; a refusal is said
  * plainly, once, with what to do. Names are resolved and credentials read anew for each connection.
@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { type BackoffLimits, backoffMs } from '../../shared/backoff.js';
 import { EdgetallyError } from '../../shared/errors.js';
 import { isAboutVersion, type MqttEnd, TAKEN_OVER } from '../../shared/mqtt-reasons.js';
-import type { Granted, MqttConnection } from './connection.js';
+import type { Granted } from './connection.js';
 
 /** Waits between connections, ms. */
 export interface Waits extends BackoffLimits {
@@ -23,22 +23,33 @@ export const WAITS: Waits = { minBackoff: 1000, maxBackoff: 60_000, takenOver: 6
 
 export type Protocol = 5 | 4;
 
-export interface LifecycleHandlers {
+/** What a life is made of, from the attempt to its end. */
+export interface Connection {
+  /** Resolves when the other side has accepted it; undefined if it never does. */
+  readonly up: Promise<Granted | undefined>;
+  /** Resolves when it is over; never rejects. */
+  readonly ended: Promise<MqttEnd>;
+  /** Ends it: after what was written is sent, or (`force`) at once. */
+  end(force: boolean): void;
+}
+
+export interface LifecycleHandlers<C extends Connection> {
   /** Reads credentials, then begins a connection; after the signal it must not. */
-  open(protocol: Protocol, signal: AbortSignal): Promise<MqttConnection>;
-  /** The broker accepted it. */
-  up(connection: MqttConnection, granted: Granted): void | Promise<void>;
+  open(protocol: Protocol, signal: AbortSignal): Promise<C>;
+  /** The other side accepted it. */
+  up(connection: C, granted: Granted): void | Promise<void>;
   /** It is over. */
   down(): void;
   /** Says in our words why a connection failed or ended. */
   explain(end: MqttEnd): EdgetallyError;
 }
 
-export interface LifecycleOptions {
+export interface LifecycleOptions<C extends Connection> {
   readonly name: string;
-  readonly protocol: 'auto' | '5' | '3.1.1';
+  /** Of MQTT; `none` where it is not spoken. */
+  readonly protocol: 'auto' | '5' | '3.1.1' | 'none';
   readonly waits: Waits;
-  readonly handlers: LifecycleHandlers;
+  readonly handlers: LifecycleHandlers<C>;
   readonly monotonicMs: () => number;
   readonly log: Logger;
 }
@@ -46,19 +57,19 @@ export interface LifecycleOptions {
 /** How long the broker may take to end a connection that we have ended. */
 const GOODBYE_MS = 500;
 
-export class MqttLifecycle {
+export class Lifecycle<C extends Connection> {
   readonly counters = { connects: 0, failures: 0 };
-  readonly #options: LifecycleOptions;
+  readonly #options: LifecycleOptions<C>;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
-  #connection: MqttConnection | undefined;
+  #connection: C | undefined;
   #state: 'up' | 'connecting' | 'down' = 'down';
   #protocol: Protocol;
   #protocolProven = false;
   #problem: string | undefined;
   #failuresInARow = 0;
 
-  constructor(options: LifecycleOptions) {
+  constructor(options: LifecycleOptions<C>) {
     this.#options = options;
     this.#protocol = options.protocol === '3.1.1' ? 4 : 5;
   }
@@ -140,13 +151,14 @@ export class MqttLifecycle {
     return end.reasonCode === TAKEN_OVER ? waits.takenOver * (1 + Math.random()) : wait;
   }
 
-  async #up(connection: MqttConnection, granted: Granted): Promise<void> {
+  async #up(connection: C, granted: Granted): Promise<void> {
     this.counters.connects++;
     this.#protocolProven = true;
     this.#problem = undefined;
     this.#state = 'up';
-    const { name, log, handlers } = this.#options;
-    log.info({ name, mqtt: this.#protocol, sessionPresent: granted.sessionPresent }, 'connected');
+    const { name, log, handlers, protocol } = this.#options;
+    const mqtt = protocol === 'none' ? {} : { mqtt: this.#protocol, sessionPresent: granted.sessionPresent };
+    log.info({ name, ...mqtt }, 'connected');
     await handlers.up(connection, granted);
   }
 

@@ -4,7 +4,8 @@
  *
  * A new link knows nothing yet: its first windows of the backlog wait a random while (full jitter, so that a fleet that
  * comes back at once does not drain at once), then a few go ahead for a receipt. A receipt without credit is one of a
- * cloud that grants none: nothing is limited then. A grant is forgotten after a while without a receipt.
+ * cloud that grants none: nothing is limited then. A grant is forgotten after a while without a receipt. Over a link that brings
+ * no receipts a standing grant takes its place.
  */
 
 export interface Grant {
@@ -31,6 +32,7 @@ export class Credit {
   /** 'none': nothing is known yet. */
   #rate: Rate | 'unlimited' | 'none' = 'none';
   #probeMs = Number.POSITIVE_INFINITY;
+  #standing: Grant | undefined;
   #purse = 0;
   #atMs = 0;
 
@@ -44,9 +46,10 @@ export class Credit {
     return typeof this.#rate === 'object' ? this.#rate.perSecond : undefined;
   }
 
-  /** `random`: 0 ≤ random < 1. */
-  linkUp(nowMs: number, random: number): void {
+  /** `random`: 0 ≤ random < 1. `standing`: where nobody grants anything on this link. */
+  linkUp(nowMs: number, random: number, standing?: Grant): void {
     this.#rate = 'none';
+    this.#standing = standing;
     this.#probeMs = nowMs + random * this.#jitterMs;
   }
 
@@ -71,6 +74,8 @@ export class Credit {
       this.#rate = 'none';
       this.#probeMs = nowMs;
     }
+    if (this.#rate === 'none' && this.#standing !== undefined && nowMs >= this.#probeMs)
+      this.grant(this.#standing, nowMs);
     if (this.#rate === 'unlimited') return Number.POSITIVE_INFINITY;
     if (this.#rate === 'none') return alone && out === 0 && nowMs >= this.#probeMs ? PROBE_WINDOWS : 0;
     this.#earn(nowMs);

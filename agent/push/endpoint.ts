@@ -7,8 +7,15 @@ import type { PushOptions } from './options.js';
 /** Data endpoints of AWS IoT Core: `abc-ats.iot.eu-central-1.amazonaws.com`, also in China. */
 const AWS_ENDPOINT = /^[a-z0-9]+(-ats)?\.iot\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$/;
 
-/** What IoT Core calls MQTT with client certificates on port 443. */
+/** What IoT Core calls MQTT and HTTPS with client certificates on port 443. */
 const AWS_MQTT = 'x-amzn-mqtt-ca';
+const AWS_HTTPS = 'x-amzn-http-ca';
+
+/** Where batches may be posted while MQTT does not get through. */
+export interface Fallback {
+  readonly origin: URL;
+  readonly alpn: string | undefined;
+}
 
 export function isAwsEndpoint(url: URL): boolean {
   return AWS_ENDPOINT.test(url.hostname);
@@ -19,4 +26,17 @@ export function mqttAlpn({ url, alpn }: Pick<PushOptions, 'url' | 'alpn'>): stri
   if (alpn !== undefined) return alpn;
   const address = new URL(url);
   return isAwsEndpoint(address) && address.port === '443' ? AWS_MQTT : undefined;
+}
+
+/** Undefined where there is none: batches then wait for MQTT. */
+export function fallbackOf({ url, fallback }: Pick<PushOptions, 'url' | 'fallback'>): Fallback | undefined {
+  if (!fallback.enabled) return undefined;
+  if (fallback.url !== undefined) {
+    const origin = new URL(fallback.url);
+    const isAws = isAwsEndpoint(origin) && origin.port === '';
+    return { origin, alpn: fallback.alpn ?? (isAws ? AWS_HTTPS : undefined) };
+  }
+  const broker = new URL(url);
+  if (broker.protocol !== 'mqtts:' || !isAwsEndpoint(broker)) return undefined;
+  return { origin: new URL(`https://${broker.hostname}`), alpn: AWS_HTTPS };
 }

@@ -26,6 +26,8 @@ interface Flight extends Cargo {
 /** Batches whose receipt may still come after their deadline. */
 const REMEMBERED = 1_000;
 const MAX_PATIENCE = 8;
+/** Some 200 bytes each. */
+const MAX_POSTED_WINDOWS = 50_000;
 /** Receipts that take longer than this mean that batches wait somewhere. */
 const PROMPT_MS = 3_000;
 /** A deadline leaves room for this many usual delays. */
@@ -39,6 +41,10 @@ export class Flights {
   readonly #inFlight = new Map<number, Flight>();
   /** Past their deadline, or sent on a link that is gone: resent, but a late receipt is still good. */
   readonly #overdue = new Map<number, Flight>();
+  /** Taken by the other side of a link that brings no receipts: they take no place in flight, and wait. */
+  readonly #posted = new Map<number, Flight>();
+  #postedWindows = 0;
+  #postedPatience = 1;
   readonly #travelling = new Map<string, number>();
   #delayMs = 0;
   #patience = 1;
@@ -63,7 +69,13 @@ export class Flights {
     return windows;
   }
 
+  /** Windows that were taken and wait for a receipt that no link brings at present. */
+  get postedWindows(): number {
+    return this.#postedWindows;
+  }
+
   mayDepart(lane: Lane): boolean {
+    if (this.#postedWindows >= MAX_POSTED_WINDOWS) return false; // what is out must be remembered
     if (this.#inFlight.size >= this.#maxInFlight) return false;
     if (lane === 'live') return true;
     const forBacklog = this.#maxInFlight - Math.floor((this.#maxInFlight + 2) / 4); // of one none is kept, of 20 five
@@ -86,8 +98,31 @@ export class Flights {
     for (const ref of cargo.refs) this.#travelling.set(keyOf(ref), ref.revision);
   }
 
+  /** The other side took it, and no receipt will come soon: so long it is not sent again. */
+  posted(sequence: number, nowMs: number, patienceMs: number): void {
+    const flight = this.#inFlight.get(sequence);
+    if (flight === undefined) return;
+    this.#inFlight.delete(sequence);
+    this.#posted.set(sequence, { ...flight, deadlineMs: nowMs + patienceMs * this.#postedPatience });
+    this.#postedWindows += flight.refs.length;
+  }
+
+  /** There is a link again that brings receipts: what was posted may be sent once more, for its receipt. */
+  recall(): Cargo[] {
+    const posted = [...this.#posted];
+    for (const [sequence, flight] of posted) this.#giveUp(sequence, flight);
+    this.#postedPatience = 1;
+    return posted.map(([, flight]) => flight);
+  }
+
   /** What was in a batch that the cloud has answered; undefined where it is not known, or answered already. */
   land(sequence: number, nowMs: number): Cargo | undefined {
+    const posted = this.#takePosted(sequence);
+    if (posted !== undefined) {
+      this.#postedPatience = 1;
+      this.#leave(posted.refs);
+      return posted;
+    }
     const flight = this.#inFlight.get(sequence) ?? this.#overdue.get(sequence);
     if (flight === undefined) return undefined;
     if (this.#inFlight.delete(sequence)) this.#leave(flight.refs);
@@ -105,10 +140,13 @@ export class Flights {
       this.#patience = Math.min(this.#patience * 2, MAX_PATIENCE);
       this.#backlogLimit = 1;
     }
-    return late.map(([, flight]) => flight);
+    const unheard = [...this.#posted].filter(([, { deadlineMs }]) => deadlineMs <= nowMs);
+    for (const [sequence, flight] of unheard) this.#giveUp(sequence, flight);
+    if (unheard.length > 0) this.#postedPatience = Math.min(this.#postedPatience * 2, MAX_PATIENCE);
+    return [...late, ...unheard].map(([, flight]) => flight);
   }
 
-  /** The link is gone: nobody knows what arrived of these. */
+  /** The link is gone: nobody knows what arrived of these. What was posted did arrive. */
   linkLost(): Cargo[] {
     const lost = [...this.#inFlight];
     for (const [sequence, flight] of lost) this.#giveUp(sequence, flight);
@@ -128,10 +166,18 @@ export class Flights {
 
   #giveUp(sequence: number, flight: Flight): void {
     this.#inFlight.delete(sequence);
+    this.#takePosted(sequence);
     this.#leave(flight.refs);
     this.#overdue.set(sequence, flight);
     const oldest = this.#overdue.keys().next();
     if (this.#overdue.size > REMEMBERED && !oldest.done) this.#overdue.delete(oldest.value);
+  }
+
+  #takePosted(sequence: number): Flight | undefined {
+    const flight = this.#posted.get(sequence);
+    if (!this.#posted.delete(sequence) || flight === undefined) return undefined;
+    this.#postedWindows -= flight.refs.length;
+    return flight;
   }
 
   #leave(refs: readonly WindowRef[]): void {

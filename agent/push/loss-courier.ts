@@ -26,6 +26,7 @@ export class LossCourier {
   /** What the cloud asks for. */
   #patientMs = 0;
   #travelling: { readonly sequence: number; readonly losses: readonly UntoldLoss[] } | undefined;
+  #isPosted = false;
   #nextMs = Number.NEGATIVE_INFINITY;
 
   constructor(source: LossSource, receiptTimeoutMs: number) {
@@ -45,7 +46,16 @@ export class LossCourier {
     if (losses.length === 0) return [];
     this.#travelling = { sequence, losses };
     this.#nextMs = nowMs + Math.max(this.#receiptTimeoutMs, this.#patientMs);
+    this.#isPosted = false;
     return losses.map(({ record }) => record);
+  }
+
+  /** It was taken, and no receipt will come soon. True where the batch was one of these. */
+  posted(sequence: number, nowMs: number, patienceMs: number): boolean {
+    if (this.#travelling?.sequence !== sequence) return false;
+    this.#nextMs = nowMs + patienceMs;
+    this.#isPosted = true;
+    return true;
   }
 
   /** True where the batch was one of these. */
@@ -68,6 +78,12 @@ export class LossCourier {
 
   /** Nobody knows whether it arrived. */
   linkLost(): void {
+    if (!this.#isPosted) this.recall();
+  }
+
+  /** There is a link that brings receipts. */
+  recall(): void {
+    this.#isPosted = false;
     this.#travelling = undefined;
     this.#nextMs = Number.NEGATIVE_INFINITY;
   }

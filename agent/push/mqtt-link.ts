@@ -2,37 +2,47 @@
 import type { Logger } from 'pino';
 import { EdgetallyError } from '../../shared/errors.js';
 import { MqttConnection } from '../mqtt/connection.js';
-import { MqttLifecycle, type Protocol, WAITS } from '../mqtt/lifecycle.js';
+import { Lifecycle, type Protocol, WAITS } from '../mqtt/lifecycle.js';
 import { mqttAlpn } from './endpoint.js';
 import type { Link, LinkHandlers, LinkState } from './link.js';
 import type { PushOptions } from './options.js';
 
 export class MqttLink implements Link {
+  /** The last ceiling of the waits between attempts, ms; may be raised where something else carries the load. */
+  maxBackoffMs: number;
   readonly #options: PushOptions;
   readonly #handlers: LinkHandlers;
   readonly #log: Logger;
-  readonly #lifecycle: MqttLifecycle;
+  readonly #lifecycle: Lifecycle<MqttConnection>;
   #up: MqttConnection | undefined;
 
   constructor(options: PushOptions, handlers: LinkHandlers, monotonicMs: () => number, log: Logger) {
+    this.maxBackoffMs = options.maxBackoff;
     this.#options = options;
     this.#handlers = handlers;
     this.#log = log;
-    this.#lifecycle = new MqttLifecycle({
+    const maxBackoffMs = () => this.maxBackoffMs;
+    this.#lifecycle = new Lifecycle({
       name: 'uplink',
       protocol: 'auto',
-      waits: { ...WAITS, minBackoff: options.minBackoff, maxBackoff: options.maxBackoff },
+      waits: {
+        ...WAITS,
+        minBackoff: options.minBackoff,
+        get maxBackoff() {
+          return maxBackoffMs();
+        },
+      },
       handlers: {
         open: (protocol, signal) => this.#open(protocol, signal),
         up: (connection) => {
           this.#up = connection;
-          handlers.up();
+          handlers.up({ transport: 'mqtt' });
         },
         down: () => {
           this.#up = undefined;
           handlers.down();
         },
-        explain: handlers.explain,
+        explain: (end) => handlers.explain(end, 'mqtt', new URL(options.url).host),
       },
       monotonicMs,
       log,
@@ -41,7 +51,7 @@ export class MqttLink implements Link {
 
   get state(): LinkState {
     const { state, problem, counters } = this.#lifecycle;
-    return { state, problem, ...counters };
+    return { transport: 'mqtt', because: undefined, state, problem, ...counters };
   }
 
   start(): void {
@@ -56,15 +66,15 @@ export class MqttLink implements Link {
     this.#lifecycle.renew(forget);
   }
 
-  publish(topic: string, payload: Uint8Array, options: { qos: 0 | 1; retain?: boolean }): void {
-    this.#up?.client.publish(
-      topic,
-      Buffer.from(payload),
-      { qos: options.qos, retain: options.retain ?? false },
-      (error) => {
-        if (error) this.#log.debug({ topic, error: error.message }, 'publish not acknowledged');
-      },
-    );
+  async send(topic: string, payload: Uint8Array): Promise<void> {
+    if (this.#up === undefined) throw new EdgetallyError('link-lost', 'the link is down');
+    await this.#up.client.publishAsync(topic, Buffer.from(payload), { qos: 1 });
+  }
+
+  post(topic: string, payload: Uint8Array): void {
+    this.#up?.client.publish(topic, Buffer.from(payload), { qos: 1, retain: true }, (error) => {
+      if (error) this.#log.debug({ topic, error: error.message }, 'publish not acknowledged');
+    });
   }
 
   async subscribe(topic: string): Promise<void> {
@@ -78,7 +88,7 @@ export class MqttLink implements Link {
 
   async #open(protocolVersion: Protocol, signal: AbortSignal): Promise<MqttConnection> {
     const { url, connectTimeout } = this.#options;
-    const credentials = await this.#handlers.credentials(signal);
+    const credentials = await this.#handlers.credentials('mqtt', signal);
     signal.throwIfAborted();
     const alpn = mqttAlpn(this.#options);
     const connection = new MqttConnection(url, {

@@ -2,6 +2,50 @@
 import { z } from 'zod';
 import { byteSize, duration } from '../../shared/config.js';
 
+const fallbackSchema = z.strictObject({
+  enabled: z.boolean().default(true).describe('Whether batches go by HTTPS while MQTT does not get through.'),
+  url: z
+    .string()
+    .regex(/^https:\/\/[^/]+\/?$/, 'expected https://host[:port]')
+    .optional()
+    .describe(
+      'Where batches are posted, at /topics/<topic>, with the certificate of `push`. On an AWS IoT endpoint it is the same host ' +
+        'by itself, port 443; elsewhere there is no fallback without it.',
+    ),
+  alpn: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe('Protocol to ask for in its TLS handshake; x-amzn-http-ca by itself on port 443 of an AWS IoT endpoint.'),
+  after: duration
+    .default(120_000)
+    .describe('MQTT has not been up for this long, and failed three times: then HTTPS is tried.'),
+  retry: duration
+    .default(600_000)
+    .describe('Longest wait between two attempts with MQTT while HTTPS works. As soon as MQTT is up, HTTPS ends.'),
+  patience: duration
+    .default(21_600_000)
+    .describe(
+      'HTTPS brings no receipts, so a batch that was taken waits this long for one before it is sent again; the second time ' +
+        'twice as long, and so on. Once MQTT is back it is sent again at once, and gets its receipt.',
+    ),
+  windowsPerSecond: z.coerce
+    .number()
+    .positive()
+    .default(20)
+    .describe('Windows of the backlog a second by HTTPS, where the cloud cannot say how many it can take.'),
+  receiptsUrl: z
+    .string()
+    .regex(/^https:\/\/.+/, 'expected https://host/path')
+    .optional()
+    .describe(
+      'Where receipts may be asked for while HTTPS is used: answers a GET, with the query gateway, epoch and session, with a ' +
+        'receipt as on the receipt topic (200), or with nothing new (204).',
+    ),
+  receiptsInterval: duration.default(60_000).describe('How often receipts are asked for there.'),
+});
+
 export const pushSchema = z.strictObject({
   url: z
     .string()
@@ -22,6 +66,7 @@ export const pushSchema = z.strictObject({
   key: z.string().optional().describe('PEM file of the private key of that certificate.'),
   username: z.string().optional().describe('User name, for brokers without client certificates.'),
   password: z.string().optional().describe('Password; better set by EDGETALLY_PUSH_PASSWORD.'),
+  fallback: fallbackSchema.prefault({}).describe('HTTPS in place of MQTT, for networks that block MQTT.'),
   basicIngestRule: z
     .string()
     .regex(/^[A-Za-z0-9_]+$/)

@@ -474,3 +474,56 @@ t.test('losses wait as patiently, or their receipt would be of a batch that is f
   outbox.receipt([sequence], 59_500);
   t.equal(backlog.lost.receipted, 7);
 });
+
+t.test('what was posted over a link without receipts takes no place in flight, and waits with patience', async (t) => {
+  const { backlog, outbox } = setup();
+  const posted: number[] = [];
+  for (let start = 1; start <= 100; start++) outbox.saved([backlog.put(start)]);
+  for (let batch = outbox.next(0); batch !== undefined; batch = outbox.next(0)) {
+    outbox.posted(batch.sequence, 0, 50_000);
+    posted.push(batch.sequence);
+  }
+  t.equal(posted.length, 10, 'more than there may be in flight');
+  t.match([outbox.inFlight, outbox.postedWindows], [0, 100]);
+  outbox.linkLost();
+  outbox.linkUp();
+  t.equal(outbox.expire(49_999), 0);
+  t.equal(outbox.next(49_999), undefined, 'not again, also over another connection of the kind');
+  outbox.saved([backlog.put(7, 2)]);
+  t.strictSame(starts(outbox.next(49_999)), [7], 'a new revision goes at once');
+  outbox.receipt([posted[1]!], 49_999);
+  t.equal(outbox.postedWindows, 90, 'a receipt is good whenever it comes');
+  t.notOk(backlog.owed.includes(11));
+  t.equal(outbox.expire(50_000), 9);
+  t.equal(outbox.postedWindows, 0);
+  const again = outbox.next(60_000)!;
+  outbox.posted(again.sequence, 60_000, 50_000);
+  t.equal(outbox.expire(60_000 + 99_999) > 0 && outbox.postedWindows, again.windows.length, 'twice as long');
+  outbox.recall();
+  t.equal(outbox.postedWindows, 0);
+  outbox.receipt(posted, 200_000);
+  t.notOk(backlog.owed.includes(1), 'and still is after it was recalled');
+});
+
+t.test('losses that were posted are told again only when a receipt may come', async (t) => {
+  const { backlog, outbox } = setup();
+  backlog.lost.count = 3;
+  const told = outbox.next(0)!;
+  t.equal(told.payload[0], 3);
+  outbox.posted(told.sequence, 0, 50_000);
+  outbox.linkLost();
+  outbox.linkUp();
+  t.equal(outbox.next(49_999), undefined);
+  outbox.recall();
+  t.match(outbox.next(49_999)?.payload[0], 3);
+});
+
+t.test('no more is posted than is remembered', async (t) => {
+  const { backlog, outbox } = setup({ sizeOf: () => 1 });
+  for (let start = 1; start <= 60_000; start++) {
+    outbox.saved([backlog.put(start)]);
+    const batch = start % 1000 === 0 ? outbox.next(0) : undefined;
+    if (batch !== undefined) outbox.posted(batch.sequence, 0, 50_000);
+  }
+  t.ok(outbox.postedWindows >= 50_000 && outbox.postedWindows <= 52_000, `${outbox.postedWindows}`);
+});

@@ -16,6 +16,7 @@ import { BatchSize } from './batch-size.js';
 import type { Credit } from './credit.js';
 import { type Cargo, Flights } from './flights.js';
 import { LossCourier } from './loss-courier.js';
+import { Pause } from './pause.js';
 import { type Load, SendQueue } from './queue.js';
 import { Refusals } from './refusals.js';
 
@@ -46,17 +47,6 @@ export interface OutboxContext {
   encode(batch: Unsealed): Uint8Array;
 }
 
-/** Refusals that concern the batch as such, so that cutting it in halves would not help; and how long to wait after it. */
-const WHOLE: Readonly<Record<string, number>> = {
-  'newer-version': 600_000,
-  'not-a-batch': 10_000,
-  checksum: 10_000,
-  quota: 600_000, // this gateway has had its share of today
-};
-/** A cloud that takes nothing at all is not asked about each window at full speed. */
-const REFUSED_IN_A_ROW = 100;
-const REFUSED_WAIT_MS = 60_000;
-
 export class Outbox {
   readonly #context: OutboxContext;
   readonly #flights: Flights;
@@ -67,9 +57,8 @@ export class Outbox {
   #sequence = 0;
   /** A batch of windows goes before each one of losses, where there are any: on a thin link the next may be long in coming. */
   #lossesMayGo = false;
-  #heldUntilMs = Number.NEGATIVE_INFINITY;
-  #refusedInARow = 0;
-  readonly counters = { sent: 0, receipted: 0, expired: 0, rejected: 0, cut: 0 };
+  readonly #pause = new Pause();
+  readonly counters = { sent: 0, posted: 0, receipted: 0, expired: 0, rejected: 0, cut: 0 };
 
   constructor(context: OutboxContext) {
     const { backlog, limits } = context;
@@ -85,6 +74,11 @@ export class Outbox {
     return this.#flights.size;
   }
 
+  /** Windows that were taken over a link that brings no receipts, and wait for theirs. */
+  get postedWindows(): number {
+    return this.#flights.postedWindows;
+  }
+
   /** Windows that could not be delivered. */
   get refused(): number {
     return this.#refusals.size;
@@ -98,7 +92,7 @@ export class Outbox {
 
   /** The next batch, or undefined where there is nothing to send or enough in flight. */
   next(nowMs: number): Outgoing | undefined {
-    if (nowMs < this.#heldUntilMs) return undefined;
+    if (this.#pause.isOn(nowMs)) return undefined;
     const first = this.#lossesMayGo ? this.#tellLosses(nowMs) : undefined;
     if (first !== undefined) return first;
     for (;;) {
@@ -107,6 +101,12 @@ export class Outbox {
       const outgoing = this.#seal(load, nowMs);
       if (outgoing !== undefined) return outgoing;
     }
+  }
+
+  /** The other side took a batch over a link that brings no receipts: for so long it is not sent again. */
+  posted(sequence: number, nowMs: number, patienceMs: number): void {
+    this.counters.posted++;
+    if (!this.#losses.posted(sequence, nowMs, patienceMs)) this.#flights.posted(sequence, nowMs, patienceMs);
   }
 
   /** The cloud has committed these batches. Returns how many windows that freed. */
@@ -120,7 +120,7 @@ export class Outbox {
     this.#context.backlog.receipted(refs);
     this.#refusals.forget(refs);
     this.counters.receipted += refs.length;
-    this.#refusedInARow = 0;
+    this.#pause.over();
     return refs.length;
   }
 
@@ -130,13 +130,10 @@ export class Outbox {
     const cargo = this.#flights.land(sequence, nowMs);
     if (cargo === undefined) return undefined;
     this.counters.rejected++;
-    const waitMs = WHOLE[reason];
-    if (waitMs !== undefined) {
-      this.#heldUntilMs = nowMs + waitMs;
+    if (this.#pause.refused(reason, nowMs)) {
       this.#again(cargo);
       return undefined;
     }
-    if (++this.#refusedInARow % REFUSED_IN_A_ROW === 0) this.#heldUntilMs = nowMs + REFUSED_WAIT_MS;
     return this.#halve(cargo.refs, REASON.test(reason) ? reason : 'other', detail, nowMs);
   }
 
@@ -164,15 +161,25 @@ export class Outbox {
     this.#queue.restart();
   }
 
+  /** There is a link again that brings receipts: what was posted goes once more, for its receipt. */
+  recall(): void {
+    this.#losses.recall();
+    this.#tryAgain(this.#flights.recall());
+  }
+
   /** The link is gone: nobody knows what arrived, so everything in flight is sent again, as part of the backlog. */
   linkLost(): void {
     this.#losses.linkLost();
-    for (const { refs } of this.#flights.linkLost()) for (const ref of refs) this.#refusals.tryAgain(ref);
+    this.#tryAgain(this.#flights.linkLost());
     this.#queue.restart();
   }
 
+  #tryAgain(lost: readonly Cargo[]): void {
+    for (const { refs } of lost) for (const ref of refs) this.#refusals.tryAgain(ref);
+  }
+
   #again(cargo: Cargo): void {
-    for (const ref of cargo.refs) this.#refusals.tryAgain(ref);
+    this.#tryAgain([cargo]);
     this.#queue.again(cargo);
   }
 

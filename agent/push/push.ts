@@ -8,18 +8,16 @@
 import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
 import { encodeBatch } from '../../shared/batch.js';
-import type { EdgetallyError } from '../../shared/errors.js';
-import type { MqttEnd } from '../../shared/mqtt-reasons.js';
 import { downTopic, upTopic } from '../../shared/topics.js';
 import type { WindowId } from '../stored-window.js';
 import { Answers } from './answers.js';
 import type { Backlog } from './backlog.js';
 import { Credit } from './credit.js';
-import type { Link, LinkState } from './link.js';
-import { MqttLink } from './mqtt-link.js';
+import type { Carrier, Link, LinkHandlers, LinkState } from './link.js';
 import type { PushOptions } from './options.js';
 import { Outbox } from './outbox.js';
 import { Pacer } from './pacer.js';
+import { makeUplink } from './uplink.js';
 import { Watchdog, type WatchdogStep } from './watchdog.js';
 
 /** `offline` is for the last will; `stopped` is said by the gateway itself, when it is stopped on purpose. */
@@ -43,8 +41,8 @@ export interface PushContext {
   /** The status message of this moment. */
   status(state: StatusWord): Uint8Array;
   /** TLS files, read and checked. */
-  credentials(): Promise<IClientOptions>;
-  explain(end: MqttEnd): EdgetallyError;
+  readonly credentials: LinkHandlers['credentials'];
+  readonly explain: LinkHandlers['explain'];
   /** The link has been useless for so long that only a new process may help. */
   giveUp(): void;
 }
@@ -52,6 +50,8 @@ export interface PushContext {
 export interface PushState {
   readonly link: LinkState;
   readonly inFlight: number;
+  /** Windows that were taken over a link that brings no receipts, and wait for theirs. */
+  readonly postedWindows: number;
   /** How long the last receipt is ago, ms; null before the first. */
   readonly receiptAgeMs: number | null;
   /** How long a receipt is owed on a link that is up, ms. */
@@ -69,8 +69,8 @@ export class Push {
   readonly #credit: Credit;
   readonly #pacer: Pacer;
   readonly #watchdog: Watchdog;
-  /** The link is up, and a receipt would be heard. */
-  #ready = false;
+  /** The link is up, and where it brings receipts they would be heard. */
+  #ready: Carrier | undefined;
   /** When something was sent last. */
   #sentAtMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
@@ -101,14 +101,20 @@ export class Push {
       silenceMs: options.watchdog,
       exitMs: options.exitAfter === 0 ? undefined : options.exitAfter,
     });
-    const handlers = {
-      credentials: () => this.#clientOptions(),
+    const handlers: LinkHandlers = {
+      credentials: (transport, signal) => this.#clientOptions(transport, signal),
       explain: context.explain,
-      up: () => void this.#up(),
+      up: (carrier) => void this.#up(carrier),
       down: () => this.#down(),
-      message: (topic: string, payload: Uint8Array) => this.#message(topic, payload),
+      message: (topic, payload) => this.#message(topic, payload),
     };
-    this.#link = new MqttLink(options, handlers, () => clock.steadyMs(), log);
+    this.#link = makeUplink(
+      options,
+      { gateway: context.gateway, epoch, session },
+      handlers,
+      () => clock.steadyMs(),
+      log,
+    );
   }
 
   get state(): PushState {
@@ -116,6 +122,7 @@ export class Push {
     return {
       link: this.#link.state,
       inFlight: this.#outbox.inFlight,
+      postedWindows: this.#outbox.postedWindows,
       receiptAgeMs: receiptAtMs === undefined ? null : Math.round(this.#context.clock.steadyMs() - receiptAtMs),
       silentMs: Math.round(this.#watchdog.silentMs),
       credit: this.#credit.perSecond ?? null,
@@ -130,8 +137,8 @@ export class Push {
   /** Says goodbye and closes the link; what has no receipt stays in the buffer. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
-    if (this.#ready) this.#publishStatus('stopped');
-    this.#ready = false;
+    if (this.#ready !== undefined) this.#publishStatus('stopped');
+    this.#ready = undefined;
     await this.#link.stop();
   }
 
@@ -146,15 +153,16 @@ export class Push {
     const nowMs = this.#context.clock.steadyMs();
     const expired = this.#outbox.expire(nowMs);
     if (expired > 0) this.#context.log.warn({ batches: expired }, 'no receipt in time, sending again');
-    if (this.#ready && nowMs - this.#statusAtMs >= this.#context.options.statusInterval) this.#publishStatus('online');
+    if (this.#ready !== undefined && nowMs - this.#statusAtMs >= this.#context.options.statusInterval)
+      this.#publishStatus('online');
     this.#watch(nowMs);
     this.#pump();
   }
 
   #watch(nowMs: number): void {
-    const isUp = this.#link.state.state === 'up';
-    if (!isUp) this.#watchdog.pause();
-    else if (this.#ready && !this.#isOwed) this.#watchdog.calm();
+    const mayHear = this.#link.state.state === 'up' && this.#ready?.blind === undefined;
+    if (!mayHear) this.#watchdog.pause();
+    else if (this.#ready !== undefined && !this.#isOwed) this.#watchdog.calm();
     else this.#act(this.#watchdog.silent(nowMs, this.#answers.patienceMs));
   }
 
@@ -178,13 +186,13 @@ export class Push {
     this.#link.renew(step === 'new-client');
   }
 
-  async #clientOptions(): Promise<IClientOptions> {
+  async #clientOptions(...attempt: Parameters<LinkHandlers['credentials']>): Promise<IClientOptions> {
     const { gateway, options } = this.#context;
     return {
       clientId: options.clientId ?? gateway,
       ...(options.username === undefined ? {} : { username: options.username }),
       ...(options.password === undefined ? {} : { password: options.password }),
-      ...(await this.#context.credentials()),
+      ...(await this.#context.credentials(...attempt)),
       will: {
         topic: upTopic(gateway, 'status'),
         payload: Buffer.from(this.#context.status('offline').slice()),
@@ -194,7 +202,7 @@ export class Push {
     };
   }
 
-  async #up(): Promise<void> {
+  async #up(carrier: Carrier): Promise<void> {
     const topic = downTopic(this.#context.gateway, 'receipt');
     try {
       // before the first batch, or its receipt would find nobody
@@ -204,22 +212,24 @@ export class Push {
       this.#link.renew(false);
       return;
     }
-    this.#ready = true;
+    this.#ready = carrier;
+    const { blind } = carrier;
+    if (blind === undefined) this.#outbox.recall();
     this.#outbox.linkUp();
-    this.#credit.linkUp(this.#context.clock.steadyMs(), Math.random());
+    this.#credit.linkUp(this.#context.clock.steadyMs(), Math.random(), blind?.grant);
     this.#publishStatus('online');
     this.#pump();
   }
 
   #down(): void {
-    this.#ready = false;
+    this.#ready = undefined;
     clearTimeout(this.#timer);
     this.#outbox.linkLost();
   }
 
   #publishStatus(state: StatusWord): void {
     this.#statusAtMs = this.#context.clock.steadyMs();
-    this.#link.publish(upTopic(this.#context.gateway, 'status'), this.#context.status(state), { qos: 1, retain: true });
+    this.#link.post(upTopic(this.#context.gateway, 'status'), this.#context.status(state));
   }
 
   /** Sends what may be sent now. A fault of the disk is a passing one: the next tick tries again. */
@@ -234,7 +244,7 @@ export class Push {
 
   /** Comes back for the rest when the caps allow. */
   #sendAll(): void {
-    while (this.#ready) {
+    while (this.#ready !== undefined) {
       const nowMs = this.#context.clock.steadyMs();
       const waitMs = this.#pacer.waitMs(nowMs);
       if (waitMs > 0) {
@@ -246,11 +256,16 @@ export class Push {
   }
 
   #send(nowMs: number): boolean {
-    const payload = this.#outbox.next(nowMs)?.payload;
-    if (payload === undefined) return false;
+    const outgoing = this.#outbox.next(nowMs);
+    if (outgoing === undefined) return false;
+    const { payload, sequence } = outgoing;
     const topic = upTopic(this.#context.gateway, 'batch');
     const rule = this.#context.options.basicIngestRule;
-    this.#link.publish(rule === undefined ? topic : `$aws/rules/${rule}/${topic}`, payload, { qos: 1 });
+    const blind = this.#ready?.blind;
+    this.#link.send(rule === undefined ? topic : `$aws/rules/${rule}/${topic}`, payload).then(
+      () => blind && this.#outbox.posted(sequence, this.#context.clock.steadyMs(), blind.patienceMs),
+      (error: Error) => this.#context.log.debug({ topic, error: error.message }, 'a batch was not taken'),
+    );
     this.#sentAtMs = nowMs;
     this.#pacer.spend(payload.length + topic.length);
     this.#counters.publishedBytes += payload.length;
