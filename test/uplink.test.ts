@@ -26,9 +26,10 @@ const EPOCH = 'c0ffee00c0ffee00c0ffee00c0ffee00';
 /** Takes and acknowledges everything; `answers`: there is a cloud behind it. */
 async function broker(t: Test, { answers }: { answers: boolean }) {
   const aedes = await Aedes.createBroker();
-  const state = { answers, connects: 0 };
+  const state = { answers, connects: 0, statuses: [] as { topic: string; retain: boolean }[] };
   aedes.on('client', () => state.connects++);
-  aedes.on('publish', ({ topic, payload }) => {
+  aedes.on('publish', ({ topic, payload, retain }) => {
+    if (parseUpTopic(topic)?.kind === 'status') state.statuses.push({ topic, retain });
     if (!state.answers || parseUpTopic(topic)?.kind !== 'batch') return;
     const decoded = decodeBatch(payload as Buffer);
     if (!decoded.ok) throw new Error(decoded.detail);
@@ -133,6 +134,18 @@ t.test(
     await until(() => backlog.owed === 0);
   },
 );
+
+t.test('with Basic Ingest the retained status says online or offline, its books go to the rule', async (t) => {
+  const { state, port } = await broker(t, { answers: true });
+  const { push } = uplink(t, port, { basicIngestRule: 'rule', statusInterval: 50 });
+  await until(() => state.statuses.length >= 3);
+  await push.stop();
+  await until(() => state.statuses.at(-1)!.retain);
+  const topic = 'edgetally/v1/gw/up/status';
+  t.strictSame(state.statuses.at(0), { topic, retain: true });
+  t.strictSame(state.statuses.at(1), { topic: `$aws/rules/rule/${topic}`, retain: false });
+  t.strictSame(state.statuses.at(-1), { topic, retain: true });
+});
 
 t.test('a broker that is not there is waited for', { timeout: 60_000 }, async (t) => {
   const { push, backlog, seen } = uplink(t, await freePort(), { watchdog: 20, exitAfter: 100 });

@@ -82,8 +82,8 @@ export class FallbackLink implements Link {
     await this.#up.send(topic, payload);
   }
 
-  post(topic: string, payload: Uint8Array): void {
-    this.#up?.post(topic, payload);
+  post(topic: string, payload: Uint8Array, retained: boolean): void {
+    this.#up?.post(topic, payload, retained);
   }
 
   async subscribe(topic: string): Promise<void> {

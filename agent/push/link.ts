@@ -55,8 +55,8 @@ export interface Link {
   renew(forget: boolean): void;
   /** A batch. Resolves when the other side has taken it, which is no receipt; rejects where it has not. */
   send(topic: string, payload: Uint8Array): Promise<void>;
-  /** What is to stand at a topic (the status). Lost without a word where the link is not up or cannot carry it. */
-  post(topic: string, payload: Uint8Array): void;
+  /** The status, which is to stand at its topic if `retained`. Lost without a word where the link is not up or cannot carry it. */
+  post(topic: string, payload: Uint8Array, retained: boolean): void;
   /** Rejects where the other side refuses it. */
   subscribe(topic: string): Promise<void>;
 }

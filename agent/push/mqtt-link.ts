@@ -71,8 +71,8 @@ export class MqttLink implements Link {
     await this.#up.client.publishAsync(topic, Buffer.from(payload), { qos: 1 });
   }
 
-  post(topic: string, payload: Uint8Array): void {
-    this.#up?.client.publish(topic, Buffer.from(payload), { qos: 1, retain: true }, (error) => {
+  post(topic: string, payload: Uint8Array, retained: boolean): void {
+    this.#up?.client.publish(topic, Buffer.from(payload), { qos: 1, retain: retained }, (error) => {
       if (error) this.#log.debug({ topic, error: error.message }, 'publish not acknowledged');
     });
   }

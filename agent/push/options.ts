@@ -71,7 +71,9 @@ export const pushSchema = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9_]+$/)
     .optional()
-    .describe('AWS only: publish batches by Basic Ingest to this rule, which saves the messaging charge.'),
+    .describe(
+      'AWS only: publish batches, and the status while it stays online, by Basic Ingest to this rule, which saves the messaging charge.',
+    ),
   maxBatchBytes: byteSize.default(96 * 1024).describe('Largest batch. IoT Core takes 128 KB.'),
   maxInFlight: z.coerce.number().int().min(1).max(100).default(20).describe('Batches without a receipt at one time.'),
   maxPublishesPerSecond: z.coerce

@@ -8,7 +8,7 @@
 import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
 import { encodeBatch } from '../../shared/batch.js';
-import { downTopic, upTopic } from '../../shared/topics.js';
+import { downTopic, type UpKind, upTopic } from '../../shared/topics.js';
 import type { WindowId } from '../stored-window.js';
 import { Answers } from './answers.js';
 import type { Backlog } from './backlog.js';
@@ -154,7 +154,7 @@ export class Push {
     const expired = this.#outbox.expire(nowMs);
     if (expired > 0) this.#context.log.warn({ batches: expired }, 'no receipt in time, sending again');
     if (this.#ready !== undefined && nowMs - this.#statusAtMs >= this.#context.options.statusInterval)
-      this.#publishStatus('online');
+      this.#publishStatus('online', 'renewed');
     this.#watch(nowMs);
     this.#pump();
   }
@@ -227,9 +227,18 @@ export class Push {
     this.#outbox.linkLost();
   }
 
-  #publishStatus(state: StatusWord): void {
+  /** What is retained says online or offline. While that does not change, and there is a rule, the books go to it alone. */
+  #publishStatus(state: StatusWord, how: 'new' | 'renewed' = 'new'): void {
+    const isRetained = how === 'new' || this.#context.options.basicIngestRule === undefined;
+    const topic = isRetained ? upTopic(this.#context.gateway, 'status') : this.#ingestTopic('status');
     this.#statusAtMs = this.#context.clock.steadyMs();
-    this.#link.post(upTopic(this.#context.gateway, 'status'), this.#context.status(state));
+    this.#link.post(topic, this.#context.status(state), isRetained);
+  }
+
+  #ingestTopic(kind: UpKind): string {
+    const topic = upTopic(this.#context.gateway, kind);
+    const rule = this.#context.options.basicIngestRule;
+    return rule === undefined ? topic : `$aws/rules/${rule}/${topic}`;
   }
 
   /** Sends what may be sent now. A fault of the disk is a passing one: the next tick tries again. */
@@ -259,10 +268,9 @@ export class Push {
     const outgoing = this.#outbox.next(nowMs);
     if (outgoing === undefined) return false;
     const { payload, sequence } = outgoing;
-    const topic = upTopic(this.#context.gateway, 'batch');
-    const rule = this.#context.options.basicIngestRule;
+    const topic = this.#ingestTopic('batch');
     const blind = this.#ready?.blind;
-    this.#link.send(rule === undefined ? topic : `$aws/rules/${rule}/${topic}`, payload).then(
+    this.#link.send(topic, payload).then(
       () => blind && this.#outbox.posted(sequence, this.#context.clock.steadyMs(), blind.patienceMs),
       (error: Error) => this.#context.log.debug({ topic, error: error.message }, 'a batch was not taken'),
     );

@@ -46,7 +46,13 @@ export function gatewayPolicy({ arn, batchRule }: PolicyNames): PolicyDocument {
     {
       Effect: 'Allow',
       Action: 'iot:Publish',
-      Resource: [...batchTopics(arn, batchRule, THING_NAME), status, `${arn}:topic/${upTopic(THING_NAME, 'event')}`],
+      Resource: [
+        ...batchTopics(arn, batchRule, THING_NAME),
+        status,
+        // while nothing changes but the books, the status goes to the rule alone
+        `${arn}:topic/$aws/rules/${batchRule}/${upTopic(THING_NAME, 'status')}`,
+        `${arn}:topic/${upTopic(THING_NAME, 'event')}`,
+      ],
     },
     { Effect: 'Allow', Action: 'iot:RetainPublish', Resource: status },
     { Effect: 'Allow', Action: 'iot:Subscribe', Resource: `${arn}:topicfilter/${allDown(THING_NAME)}` },
