@@ -1,10 +1,14 @@
 /** The thread behind roll-up-thread.ts: the keeper of the roll-ups, over a connection that reads. */
+import { availableParallelism } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EdgetallyError } from '../shared/errors.js';
 import { RollUpKeeper } from './consolidate/roll-up-keeper.js';
 import type { Log } from './log.js';
 import type { FromWorker, RollUpWork, ToWorker } from './roll-up-thread.js';
 import { openSqliteReader } from './store/sqlite/store.js';
+
+/** A thread of its own keeps nobody from anything, where there is a core for it. */
+const RESTS = availableParallelism() > 1 ? { over: 0, goingOn: 1 } : { over: 1, goingOn: 4 };
 
 const { path, settleMs } = workerData as RollUpWork;
 const port = parentPort!;
@@ -30,6 +34,7 @@ const keeper = new RollUpKeeper({
   },
   log: { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') } as Log,
   settleMs,
+  rests: RESTS,
   now: Date.now,
 });
 

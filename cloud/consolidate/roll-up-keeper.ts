@@ -1,11 +1,11 @@
 /**
- * Keeps the roll-ups up to date in the background: a slice of work, then a rest at least as long, so that batches never
- * wait for more than a slice. Starts with what an earlier process left stale. Nothing depends on it but speed: a stale
+ * Keeps the roll-ups up to date in the background: a slice of work, then a rest, so that batches never wait for more than
+ * a slice. Starts with what an earlier process left stale. Nothing depends on it but speed: a stale
  * roll-up is not read.
  *
  * Hours and days that are over are computed soon after a change. Those that are still going on change with every window
  * that closes, and computing an hour of minutes each minute reads every window thirty times: so they wait for a minute,
- * come after all others, and get a fifth of the time at most. The more there are, the staler they get.
+ * come after all others, and get the smaller share of the time. The more there are, the staler they get.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.js';
@@ -20,12 +20,15 @@ export interface RollUpKeeperOptions {
   readonly now: () => number;
   /** Work in one go. */
   readonly sliceMs?: number;
+  /** How long a rest is, beside the work before it. */
+  readonly rests?: Readonly<Record<RollUpWork, number>>;
 }
 
 const AFTER_ERROR_MS = 5000;
 /** Something may fall due by itself. */
 const IDLE_MS = 10_000;
-const SHARE_OF_TIME: Readonly<Record<RollUpWork, number>> = { over: 1, goingOn: 4 };
+/** Where the thread that works here has batches to take in, too. */
+const RESTS = { over: 1, goingOn: 4 };
 const SLICE_MS = 20;
 
 export class RollUpKeeper {
@@ -71,7 +74,7 @@ export class RollUpKeeper {
         this.#changed = false;
         const done = await this.#slices.next();
         if (done === undefined) await this.#untilChanged();
-        else await rest((performance.now() - startedMs) * SHARE_OF_TIME[done], signal);
+        else await rest((performance.now() - startedMs) * (this.#options.rests ?? RESTS)[done], signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#options.log.warn({ err: error }, 'roll-ups could not be computed; reports are right, and slower');
