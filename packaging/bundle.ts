@@ -26,7 +26,7 @@ const addonBeside: Plugin = {
 };
 
 /** CommonJS inside of the bundle asks for `require`, which a module does not have. */
-const REQUIRE = `import { createRequire as edgetallyRequire } from 'node:module';
+export const REQUIRE = `import { createRequire as edgetallyRequire } from 'node:module';
 const require = edgetallyRequire(import.meta.url);`;
 
 /** `addon`: where it was built for another architecture. */

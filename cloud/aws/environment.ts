@@ -27,6 +27,8 @@ const VARIABLES = {
     .transform((text) => (text.includes('://') ? text : `https://${text}`)),
   /** Name of the EventBridge bus for alerts; without it they are only logged. */
   EDGETALLY_ALERT_BUS: z.string().min(1).optional(),
+  /** The table with the serial numbers that may enroll. */
+  EDGETALLY_SERIALS: z.string().min(1),
   /** Receipts of one gateway are gathered for this long and sent in one message. */
   EDGETALLY_RECEIPT_DELAY: duration.prefault('5m'),
 } as const;
