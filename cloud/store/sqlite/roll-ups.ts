@@ -1,7 +1,7 @@
 /** Roll-ups as rows: made by whoever computes them, put by the one connection that writes. */
 
+import { encodeSummary, ROLL_UP_SPAN_MS } from '../blob.js';
 import type { RollUp } from '../store.js';
-import { encodeSummary, ROLL_UP_SPAN_MS } from './blob.js';
 import type { SqliteDictionary } from './dictionary.js';
 import type { Db } from './schema.js';
 import { levelNumber } from './stale.js';

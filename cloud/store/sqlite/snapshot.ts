@@ -1,6 +1,7 @@
 /** Reads one consistent state of the SQLite database: everything between the BEGIN and COMMIT of its connection. */
 
 import type { DayTally, GatewayRow, LossRow, StoreBooks } from '../accounts.js';
+import { decodeSummary, ROLL_UP_SPAN_MS } from '../blob.js';
 import {
   type DirtyRollUp,
   type DueQuery,
@@ -14,7 +15,6 @@ import {
   type Subject,
   type Where,
 } from '../store.js';
-import { decodeSummary, ROLL_UP_SPAN_MS } from './blob.js';
 import { SqliteBooks } from './books.js';
 import type { SqliteDictionary } from './dictionary.js';
 import type { Db } from './schema.js';

@@ -28,6 +28,8 @@ test('conformance', async (t) => {
     t.teardown(() => store.close());
     return {
       store,
+      isIsolated: true,
+      sharesQuarantine: true,
       reopen: async () => {
         await store.close();
         store = open(path);
