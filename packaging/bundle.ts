@@ -2,10 +2,13 @@
  * The agent in two files: edgetally-agent.mjs with everything it imports, and better_sqlite3.node, the one native part. Starts
  * in an empty directory, with nothing but Node beside it.
  */
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { VERSION } from '../shared/version.js';
 import { ROOT } from '../test/needs.js';
+import { put } from './files.js';
 import { noticesOf } from './notices.js';
 
 export const BUNDLE = 'edgetally-agent.mjs';
@@ -29,8 +32,21 @@ const addonBeside: Plugin = {
 export const REQUIRE = `import { createRequire as edgetallyRequire } from 'node:module';
 const require = edgetallyRequire(import.meta.url);`;
 
+/** The version that the program says, where it is not that of the sources. */
+function calledVersion(version: string): Plugin {
+  return {
+    name: 'called-version',
+    setup({ onLoad }) {
+      onLoad({ filter: /build\/shared\/version\.js$/ }, async ({ path }) => {
+        const contents = await readFile(path, 'utf8');
+        return { contents: contents.replace(`'${VERSION}'`, `'${version}'`) };
+      });
+    },
+  };
+}
+
 /** `addon`: where it was built for another architecture. */
-export async function bundleAgent(directory: string, addon = BUILT_ADDON): Promise<void> {
+export async function bundleAgent(directory: string, version = VERSION, addon = BUILT_ADDON): Promise<void> {
   mkdirSync(directory, { recursive: true });
   const { metafile } = await build({
     entryPoints: [join(ROOT, 'build/agent/main.js')],
@@ -45,9 +61,9 @@ export async function bundleAgent(directory: string, addon = BUILT_ADDON): Promi
     legalComments: 'none', // in the notices
     metafile: true,
     absWorkingDir: ROOT,
-    plugins: [addonBeside],
+    plugins: [addonBeside, calledVersion(version)],
     logLevel: 'warning',
   });
   writeFileSync(join(directory, NOTICES), noticesOf(metafile));
-  copyFileSync(addon, join(directory, ADDON));
+  put(addon, join(directory, ADDON));
 }
