@@ -39,6 +39,13 @@ export interface Stage {
   run(context: StageContext): Promise<readonly Figure[]>;
 }
 
+/** Something that is measured by name only, and writes a page of its own. */
+export interface Study {
+  readonly name: string;
+  readonly about: string;
+  run(context: Pick<StageContext, 'dir'>): Promise<void>;
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -95,10 +102,15 @@ export function tableOf(figures: readonly Figure[]): string {
     figure.rssBytes === undefined ? '' : shown(figure.rssBytes / 1e6),
     [figure.target, figure.note].filter((text) => text !== undefined).join('; '),
   ]);
-  return [HEADER, HEADER.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
+  return tableRows(HEADER, rows);
 }
 
-function shown(value: number): string {
+export function tableRows(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
+}
+
+/** Three digits, or whole. */
+export function shown(value: number): string {
   if (value !== 0 && Math.abs(value) < 0.1) return value.toPrecision(2);
   if (Math.abs(value) < 100) return String(Number(value.toPrecision(3)));
   return Math.round(value).toLocaleString('en').replaceAll(',', ' ');
