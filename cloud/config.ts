@@ -5,19 +5,7 @@ import { byteSize, configVersion, duration, formatProblems, parseConfig } from '
 import type { Environment } from '../shared/config-env.js';
 import { EdgetallyError } from '../shared/errors.js';
 import { mqttSchema } from './accept/options.js';
-
-const most = z.coerce.number().int().min(1);
-
-const quotaSchema = z.strictObject({
-  devices: most.default(20_000).describe('Devices of one gateway.'),
-  metrics: most.default(2_000).describe('Names of metrics that one gateway brings in.'),
-  rowsPerDay: most
-    .default(20_000_000)
-    .describe(
-      'New or changed windows, ledger entries and loss records of one gateway in a UTC day. A backlog that drains needs room: ' +
-        '1,000 devices by the minute are 1.4 million windows a day.',
-    ),
-});
+import { quotaSchema } from './store/quota-options.js';
 
 export const cloudSchema = z.strictObject({
   version: configVersion(1).describe('Version of this file’s format.'),

@@ -26,13 +26,17 @@ export class GuardedConnection extends Duplex {
   readonly #out = new FrameSplitter(Number.MAX_SAFE_INTEGER);
   /** The subject of the client's certificate. */
   readonly commonName: string;
+  /** SHA-256 of that certificate, in hex: what IoT Core calls the principal. */
+  readonly principal: string;
 
   constructor(socket: TLSSocket, limits: ConnectionLimits, hooks: GuardHooks) {
     super({ allowHalfOpen: false });
     this.#socket = socket;
     this.#limits = limits;
     this.#hooks = hooks;
-    const subject = socket.getPeerCertificate().subject?.CN;
+    const { subject: names, fingerprint256 = '' } = socket.getPeerCertificate();
+    const subject = names?.CN;
+    this.principal = fingerprint256.replaceAll(':', '').toLowerCase();
     this.commonName = typeof subject === 'string' ? subject : '';
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('end', () => this.push(null));

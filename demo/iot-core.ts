@@ -20,7 +20,9 @@ import { PACKET } from './frames.js';
 import { GuardedConnection } from './guard.js';
 import { httpsPublish } from './https-publish.js';
 import { ConnectionLimits, ConnectRate, IOT_CORE_LIMITS, type Limits, type Refusal } from './limits.js';
+import { messagesIn, messagesOfApi, messagesOut } from './meter.js';
 import { mayConnect, mayPublish, mayPublishByHttps, maySubscribe } from './policy.js';
+import { type RuleOptions, ruleOutput, takes } from './rule.js';
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './sessions.js';
 
 const ALPN_MQTT = 'x-amzn-mqtt-ca';
@@ -36,6 +38,14 @@ export interface IotCoreOptions {
   readonly host?: string;
   readonly limits?: Partial<Limits>;
   readonly sessions?: Partial<SessionLimits>;
+  readonly rules?: readonly Rule[];
+  /** What rules say as the time of a message. */
+  readonly now?: () => number;
+}
+
+export interface Rule extends RuleOptions {
+  /** What the rule puts out, for its action. */
+  take(output: string): void;
 }
 
 export interface IotCoreCounters {
@@ -46,12 +56,16 @@ export interface IotCoreCounters {
   publishesByHttps: number;
   publishesOut: number;
   bytesIn: number;
+  /** As AWS meters them (meter.ts). */
+  metered: number;
   readonly refused: Partial<Record<Refusal, number>>;
 }
 
 export interface IotCore {
   readonly port: number;
   readonly counters: IotCoreCounters;
+  /** As the data plane's API does; QoS 0. */
+  publish(topic: string, payload: Uint8Array): Promise<void>;
   /** Idempotent; ends every connection. */
   stop(): Promise<void>;
 }
@@ -64,12 +78,14 @@ export async function startIotCore(options: IotCoreOptions): Promise<IotCore> {
     publishesByHttps: 0,
     publishesOut: 0,
     bytesIn: 0,
+    metered: 0,
     refused: {},
   };
   const refuse = (refusal: Refusal): void => {
     counters.refused[refusal] = (counters.refused[refusal] ?? 0) + 1;
   };
   const { broker, sessions } = await startBroker({ ...SESSION_LIMITS, ...options.sessions }, counters, refuse);
+  runRules(broker, options);
   const server = guardedServer(options, broker, counters, refuse);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -84,6 +100,10 @@ export async function startIotCore(options: IotCoreOptions): Promise<IotCore> {
   return {
     port: (server.address() as AddressInfo).port,
     counters,
+    publish: (topic, payload) => {
+      counters.metered += messagesOfApi(topic, payload);
+      return publishTo(broker, topic, payload);
+    },
     stop: () => {
       stopping ??= stop();
       return stopping;
@@ -125,6 +145,7 @@ function guardedServer(
       onRefusal: refuse,
       onPass: (frame, direction) => {
         if (direction === 'in') counters.bytesIn += frame.bytes.length;
+        counters.metered += direction === 'in' ? messagesIn(frame) : messagesOut(frame);
         if (frame.type !== PACKET.publish) return;
         if (direction === 'in') counters.publishesIn++;
         else counters.publishesOut++;
@@ -133,6 +154,23 @@ function guardedServer(
     broker.handle(guarded);
   });
   return server;
+}
+
+/** Each message that a client publishes, to each rule that takes it. */
+function runRules(broker: Aedes, { rules = [], now = Date.now }: IotCoreOptions): void {
+  broker.on('publish', ({ topic, payload }, client) => {
+    if (client === null) return;
+    const { principal } = client.conn as GuardedConnection;
+    const message = { topic, payload: payload as Buffer, clientId: client.id, principal, timestampMs: now() };
+    for (const rule of rules) if (takes(rule, topic)) rule.take(ruleOutput(message));
+  });
+}
+
+function publishTo(broker: Aedes, topic: string, payload: Uint8Array): Promise<void> {
+  const packet = { cmd: 'publish', qos: 0, retain: false, dup: false, topic, payload: Buffer.from(payload) } as const;
+  return new Promise((resolve, reject) => {
+    broker.publish(packet, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 /** aedes with the policies in its hooks. A denied publish ends the connection, a denied subscription is answered 0x80. */

@@ -7,6 +7,7 @@
  */
 
 import { type Frame, PACKET, readConnect, readPacketId, readPublish, readSubscribeQos } from './frames.js';
+import { withoutPrefix } from './rule.js';
 
 export interface Limits {
   readonly payloadBytes: number;
@@ -120,8 +121,9 @@ export class ConnectionLimits {
     const publish = readPublish(frame);
     if (publish === undefined) return close('malformed');
     if (publish.payloadBytes > this.#limits.payloadBytes) return close('payload-too-large');
-    if (publish.topicBytes > this.#limits.topicBytes) return close('topic-too-long');
-    if (publish.topic.split('/').length - 1 > this.#limits.topicSlashes) return close('topic-too-deep');
+    const topic = withoutPrefix(publish.topic);
+    if (Buffer.byteLength(topic) > this.#limits.topicBytes) return close('topic-too-long');
+    if (topic.split('/').length - 1 > this.#limits.topicSlashes) return close('topic-too-deep');
     if (publish.qos > 1) return discard('qos-2');
     return this.#judgeFlow(publish, this.#unacknowledgedIn, 'in-flight-in', nowMs);
   }

@@ -3,6 +3,8 @@
  * AWS IoT Core. A gateway may only speak as itself; the cloud may only listen to gateways and answer them. Pure.
  */
 
+import { withoutPrefix } from './rule.js';
+
 const CLOUD = 'cloud';
 const UP_KINDS = ['batch', 'status', 'event'];
 const DOWN_KINDS = ['receipt', 'command', 'config'];
@@ -13,7 +15,9 @@ export function mayConnect(name: string, clientId: string): boolean {
   return name !== '' && clientId.startsWith(name) && /^$|^[-_.:]/.test(clientId.slice(name.length));
 }
 
-export function mayPublish(name: string, topic: string, isRetained: boolean): boolean {
+export function mayPublish(name: string, published: string, isRetained: boolean): boolean {
+  const topic = withoutPrefix(published);
+  if (topic !== published && (name === CLOUD || isRetained)) return false; // Basic Ingest is for gateways, and retains nothing
   const { gateway, direction, kind } = partsOf(topic);
   if (name === CLOUD) return gateway !== '+' && direction === 'down' && DOWN_KINDS.includes(kind) && !isRetained;
   return gateway === name && direction === 'up' && UP_KINDS.includes(kind) && (!isRetained || kind === 'status');

@@ -8,6 +8,8 @@ import t from 'tap';
 import { ROOT } from '../test/needs.js';
 import { buildFunctions } from './functions.js';
 
+const MAX_BYTES = 2.5 * 1024 * 1024;
+
 const template = JSON.parse(readFileSync(join(ROOT, 'cloud/aws/template.json'), 'utf8')) as {
   Resources: Record<string, { Type: string; Properties: { Code?: { S3Key: unknown } } }>;
 };
@@ -29,6 +31,11 @@ t.test('the same sources make the same bytes, under the same prefix', async (t) 
     for (const name of first.names) {
       const files = unzip(readFileSync(join(first.folder, `${name}.zip`)));
       t.strictSame([...files.keys()], ['THIRD-PARTY-NOTICES.txt', 'index.mjs', 'index.mjs.map'], name);
+      t.notMatch(files.get('index.mjs')!.toString(), /better[-_]sqlite3|\.node['"]/, `${name}: nothing native`);
+      t.ok(
+        files.get('index.mjs')!.length < MAX_BYTES,
+        `${name}: ${files.get('index.mjs')!.length} bytes to be read at a start`,
+      );
       const file = join(mkdtempSync(join(tmpdir(), 'edgetally-function-')), 'index.mjs');
       t.teardown(() => rmSync(dirname(file), { recursive: true }));
       writeFileSync(file, files.get('index.mjs')!);

@@ -47,10 +47,18 @@ export async function buildFunctions(directory: string): Promise<BuiltFunctions>
 
 async function buildFunction(name: string, stage: string): Promise<Buffer> {
   const content = join(stage, name);
-  mkdirSync(content);
+  await bundleFunction(name, content);
+  const zip = join(stage, `${name}.zip`);
+  await zipDirectory(content, zip, COMPRESSION);
+  return readFileSync(zip);
+}
+
+/** What is in the zip of a function, unpacked. */
+export async function bundleFunction(name: string, directory: string): Promise<void> {
+  mkdirSync(directory, { recursive: true });
   const { metafile } = await build({
     entryPoints: [join(ENTRIES, `${name}.js`)],
-    outfile: join(content, 'index.mjs'),
+    outfile: join(directory, 'index.mjs'),
     bundle: true,
     platform: 'node',
     target: 'node22',
@@ -66,8 +74,5 @@ async function buildFunction(name: string, stage: string): Promise<Buffer> {
     absWorkingDir: ROOT,
     logLevel: 'warning',
   });
-  writeFileSync(join(content, NOTICES), noticesOf(metafile));
-  const zip = join(stage, `${name}.zip`);
-  await zipDirectory(content, zip, COMPRESSION);
-  return readFileSync(zip);
+  writeFileSync(join(directory, NOTICES), noticesOf(metafile));
 }

@@ -19,7 +19,7 @@ export interface IngestServices {
   /** For one invocation. */
   readonly publisher: () => Publisher;
   /** How long a gateway is to wait for its receipts. */
-  readonly patienceMs: number;
+  readonly patienceMs: number | undefined;
   readonly writeMetrics: WriteMetrics;
   readonly log: Log;
   readonly now: () => number;

@@ -12,7 +12,7 @@ export interface SweepServices {
   readonly store: ReceiptStore;
   /** For one invocation. */
   readonly publisher: () => Publisher;
-  readonly patienceMs: number;
+  readonly patienceMs: number | undefined;
   readonly writeMetrics: WriteMetrics;
   readonly now: () => number;
 }

@@ -21,7 +21,7 @@ export interface ConsolidatorOptions {
   /** How long receipts are gathered; undefined: until somebody says `flush`. */
   readonly receiptDelayMs: number | undefined;
   /** How long a gateway is to wait for its next receipts. */
-  readonly patienceMs?: number;
+  readonly patienceMs?: number | undefined;
   readonly log: Log;
   readonly now: () => number;
   readonly signal: AbortSignal;

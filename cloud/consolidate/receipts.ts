@@ -30,7 +30,7 @@ export interface ReceiptOutboxOptions {
   /** How long receipts are gathered; undefined: until somebody says `flush`. */
   readonly delayMs: number | undefined;
   /** How long a gateway is to wait for its next receipts. */
-  readonly patienceMs?: number;
+  readonly patienceMs?: number | undefined;
   readonly now: () => number;
   /** Windows of its backlog a second that a gateway may send. */
   readonly grant?: (gateway: string) => number;

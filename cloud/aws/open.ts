@@ -1,0 +1,30 @@
+/** What the functions are made of, from their environment. Opened once a process, used by all of its invocations. */
+import { type DynamoStore, openDynamoStore } from '../store/dynamo/store.js';
+import { quotaSchema } from '../store/quota-options.js';
+import { metricsTo, type WriteMetrics } from './metrics.js';
+
+/** A receipt is sent at once where a gateway has so many batches without: it has only so many in flight. */
+const MOST_OWED = 15;
+/** By then whoever was asked to wait for a receipt has it: a sweep comes every minute. */
+const SWEPT_MS = 120_000;
+/** Of one gateway: a partition of the table takes no more in a few seconds. */
+const MAX_QUARANTINE_BYTES = 4 * 1024 * 1024;
+
+export function openTable(table: string, receiptDelayMs: number): DynamoStore {
+  return openDynamoStore({
+    table,
+    maxQuarantineBytes: MAX_QUARANTINE_BYTES,
+    quota: quotaSchema.parse({}),
+    ...(receiptDelayMs > 0 && { receipts: { delayMs: receiptDelayMs, most: MOST_OWED } }),
+  });
+}
+
+/** How long a gateway is to wait for its receipts; undefined where they are sent at once. */
+export function patienceMs(receiptDelayMs: number): number | undefined {
+  return receiptDelayMs === 0 ? undefined : receiptDelayMs + SWEPT_MS;
+}
+
+export function functionMetrics(name: string): WriteMetrics {
+  // not by console, which AWS wraps
+  return metricsTo(name, (line) => process.stdout.write(line), Date.now);
+}
