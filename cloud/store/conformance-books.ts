@@ -62,6 +62,20 @@ export const BOOK_CASES: ConformanceCases = {
     t.match(gw2, { seenMs: 5000, status: { state: 'offline' }, statusMs: 9000 }, 'a last will is no sign of life');
   },
 
+  'the last status is the one that came last, in whatever order they are put': async (t, { store }) => {
+    const said = (atMs: number, more: Partial<Status>) =>
+      ({ kind: 'status', gateway: 'gw', receivedMs: atMs, retained: false, status: { ...status, ...more } }) as const;
+    const fuller = { in: 11, counted: 11, duplicate: 0, rejected: 0, held: 0 };
+    await store.commit([said(5000, { state: 'offline', epoch: EPOCH_B, sentMs: 50 })]);
+    await store.commit([said(4000, { epoch: EPOCH_B, sentMs: 40, readings: fuller }), said(3000, { sentMs: 30 })]);
+    await store.commit([said(5000, { epoch: EPOCH_B, sentMs: 49 }), said(2000, { sentMs: 20, readings: fuller })]);
+    const [row] = await store.read((snapshot) => snapshot.gateways());
+    t.match(row, { seenMs: 5000, statusMs: 5000, status: { state: 'offline', epoch: EPOCH_B, sentMs: 50 } });
+    const books = new Map(row!.epochs.map((epoch) => [epoch.epoch, epoch]));
+    t.match(books.get(EPOCH_B), { status: { sentMs: 40, readings: fuller } });
+    t.match(books.get(EPOCH_A), { status: { sentMs: 20, readings: fuller } });
+  },
+
   'rejected messages are kept whole, once, until newer ones need the room': async (t, database) => {
     const reject = (text: string, gateway = 'gw') =>
       ({

@@ -35,22 +35,48 @@ export async function putStatus(requests: Requests, change: StatusChange): Promi
   const last = { status, statusMs: receivedMs };
   await amend<StatusItem>(requests, 'status', { pk, sk: 'status' }, async (before) => {
     const isSameEpoch = before?.last.status.epoch === status.epoch;
-    const moved = before === undefined || isSameEpoch ? (before?.moved ?? 0) : await moveOut(requests, pk, before);
-    const fullest = isSameEpoch ? fullestOf(before) : undefined;
     // A last will comes from the broker, and so does what it remembers.
     const isAlive = !retained && status.state !== 'offline';
+    const seenMs = Math.max(before?.seenMs ?? 0, isAlive ? receivedMs : 0);
+    if (before !== undefined && later(before.last, last) === before.last) {
+      return { ...(await withEarlier(requests, pk, before, last)), seenMs };
+    }
+    const moved = before === undefined || isSameEpoch ? (before?.moved ?? 0) : await moveOut(requests, pk, before);
+    const fullest = isSameEpoch ? fullestOf(before) : undefined;
     return {
       last,
       ...(fullest !== undefined && fuller(fullest, last) === fullest && { fullest }),
-      seenMs: Math.max(before?.seenMs ?? 0, isAlive ? receivedMs : 0),
+      seenMs,
       firstMs: isSameEpoch ? before.firstMs : receivedMs,
       moved,
     };
   });
 }
 
+/** A status that was on its way for longer than one that was sent after it. */
+async function withEarlier(
+  requests: Requests,
+  pk: string,
+  item: StatusItem,
+  earlier: TimedStatus,
+): Promise<StatusItem> {
+  if (item.last.status.epoch === earlier.status.epoch) {
+    const fullest = fuller(earlier, fullestOf(item));
+    return fullest === item.last ? item : { ...item, fullest };
+  }
+  const { seenMs } = item;
+  const other = { last: earlier, firstMs: earlier.statusMs, seenMs, moved: item.moved };
+  return { ...item, moved: await moveOut(requests, pk, other) };
+}
+
 export function fullestOf({ last, fullest }: StatusItem): TimedStatus {
   return fullest ?? last;
+}
+
+/** A queue has no order, so it is not the one that comes last; of equal times the second. */
+function later(one: TimedStatus, other: TimedStatus): TimedStatus {
+  if (one.statusMs !== other.statusMs) return one.statusMs > other.statusMs ? one : other;
+  return one.status.sentMs > other.status.sentMs ? one : other;
 }
 
 /** Books only grow within an epoch, whatever the gateway's clock does; of equal ones the second. */

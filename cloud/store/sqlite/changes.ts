@@ -17,6 +17,9 @@ import { SqliteStains } from './stains.js';
 
 /** Rejected messages that are kept, however small: a row costs some 200 bytes beside its payload. */
 const MAX_QUARANTINED = 20_000;
+/** A replay has no order, so the last status is not the one that comes last. */
+const IS_LATER = "(@receivedMs, @sentMs) >= (coalesce(status_ms, 0), coalesce(status ->> '$.sentMs', 0))";
+
 /** Databases of one gateway whose books are kept from its status alone: a status is large, and may make up an epoch. */
 const MAX_EPOCHS = 1_000;
 
@@ -128,8 +131,8 @@ export class SqliteChanges {
     // A last will comes from the broker, and so does what it remembers.
     const seenMs = retained || status.state === 'offline' ? 0 : receivedMs;
     const text = JSON.stringify(status);
-    this.#statements.putStatus.run({ gatewayId, receivedMs, seenMs, status: text });
     const { epoch, readings, sentMs } = status;
+    this.#statements.putStatus.run({ gatewayId, receivedMs, sentMs, seenMs, status: text });
     if (this.#statements.epochId.get(gatewayId, epoch) === undefined) {
       if ((this.#statements.epochCount.get(gatewayId) as number) >= MAX_EPOCHS) return;
     }
@@ -200,7 +203,8 @@ function prepare(db: Db) {
       'UPDATE gateways SET seen_ms = max(seen_ms, @receivedMs), rejected = rejected + 1 WHERE id = @gatewayId',
     ),
     putStatus: db.prepare(
-      `UPDATE gateways SET status = @status, status_ms = @receivedMs, seen_ms = max(seen_ms, @seenMs)
+      `UPDATE gateways SET seen_ms = max(seen_ms, @seenMs),
+         status = iif(${IS_LATER}, @status, status), status_ms = iif(${IS_LATER}, @receivedMs, status_ms)
        WHERE id = @gatewayId`,
     ),
     putRejected: db.prepare(
