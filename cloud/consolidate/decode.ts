@@ -49,10 +49,12 @@ function decodeBatchDelivery(delivery: Delivery, gateway: string): Decoded {
   if (!decoded.ok) return rejected(delivery, gateway, decoded.reason, decoded.detail, decoded.header);
   const { epoch, session, sequence, windows, ledger, losses } = decoded.batch;
   const identity = { epoch, session, sequence };
+  const ages = agesOf(decoded.batch);
+  const content = { windows, ledger, losses, isUrgent: ages.backlog > 0 };
   return {
-    change: { kind: 'batch', gateway, receivedMs: delivery.receivedMs, ...identity, windows, ledger, losses },
+    change: { kind: 'batch', gateway, receivedMs: delivery.receivedMs, ...identity, ...content },
     identity,
-    ages: agesOf(decoded.batch),
+    ages,
     sentMs: decoded.batch.sentMs,
   };
 }

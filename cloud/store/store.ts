@@ -147,6 +147,8 @@ export interface BatchChange {
   readonly windows: readonly WindowSummary[];
   readonly ledger: readonly LedgerEntry[];
   readonly losses: readonly LossRecord[];
+  /** Its receipt is not to be held back: a gateway that drains a backlog waits for it. */
+  readonly isUrgent?: boolean;
 }
 
 /** A message that cannot be used, kept whole. The same bytes of the same gateway are kept once. */

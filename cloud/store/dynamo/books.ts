@@ -110,7 +110,9 @@ function enterBatch(
   books.marks = marks.map(rowOf);
   books.rows = { dayMs: floorTo(receivedMs, DAY_MS), count: rowsOf(books, receivedMs) + rows };
   if (receipts === undefined) return undefined;
-  const { owed, due } = owe(books.owed, batch, isRepeated, receivedMs, receipts);
+  // Windows that were there already: the gateway misses a receipt, and sends them again in another batch.
+  const isUrgent = isRepeated || put < windows.length || batch.isUrgent === true;
+  const { owed, due } = owe(books.owed, batch, isUrgent, receivedMs, receipts);
   books.owed = owed;
   return due;
 }

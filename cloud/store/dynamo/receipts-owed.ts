@@ -26,11 +26,11 @@ export interface Owing {
   readonly due: readonly BatchIdentity[];
 }
 
-/** A batch was committed. One that had been committed before shows that the gateway misses receipts. */
+/** A batch was committed. With an urgent one everything is due that is owed. */
 export function owe(
   owed: Owed | undefined,
   { epoch, session, sequence }: BatchIdentity,
-  isRepeated: boolean,
+  isUrgent: boolean,
   nowMs: number,
   { delayMs, most }: ReceiptOptions,
 ): Owing {
@@ -38,7 +38,7 @@ export function owe(
   const isOwed = before.some(([e, s, n]) => e === epoch && s === session && n === sequence);
   const batches: readonly OwedRow[] = isOwed ? before : [...before, [epoch, session, sequence]];
   const all = { sinceMs: owed?.sinceMs ?? nowMs, batches };
-  return isRepeated || batches.length >= most
+  return isUrgent || batches.length >= most
     ? { owed: undefined, due: identitiesOf(all) }
     : overdue(all, nowMs, delayMs);
 }
