@@ -24,7 +24,8 @@ export function patienceMs(receiptDelayMs: number): number | undefined {
   return receiptDelayMs === 0 ? undefined : receiptDelayMs + SWEPT_MS;
 }
 
+/** Under the name that AWS knows the function by, which tells one environment of an account from another. */
 export function functionMetrics(name: string): WriteMetrics {
   // not by console, which AWS wraps
-  return metricsTo(name, (line) => process.stdout.write(line), Date.now);
+  return metricsTo(process.env.AWS_LAMBDA_FUNCTION_NAME ?? name, (line) => process.stdout.write(line), Date.now);
 }

@@ -1,7 +1,7 @@
 /** The function `provisioning-hook`: may this gateway have a certificate? See ../provisioning-hook.ts. */
 import { readVariables } from '../environment.js';
 import { functionLog, lambda } from '../function.js';
-import { metricsTo } from '../metrics.js';
+import { functionMetrics } from '../open.js';
 import { provisioningHook } from '../provisioning-hook.js';
 import { openSerials } from '../serials.js';
 
@@ -11,6 +11,6 @@ export const handler = lambda(() => {
     serials: openSerials(EDGETALLY_SERIALS),
     log: functionLog(),
     now: Date.now,
-    count: metricsTo('provisioning-hook', (line) => process.stdout.write(line), Date.now),
+    count: functionMetrics('provisioning-hook'),
   });
 });

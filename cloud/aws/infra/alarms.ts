@@ -7,6 +7,7 @@ import type { CfnTable } from 'aws-cdk-lib/aws-dynamodb';
 import type { CfnTopicRule } from 'aws-cdk-lib/aws-iot';
 import type { CfnTopic } from 'aws-cdk-lib/aws-sns';
 import type { CfnCondition, Stack } from 'aws-cdk-lib/core';
+import { NAMESPACE } from '../metrics.js';
 import type { DeployedFunction } from './functions.js';
 import type { Ways } from './ingest.js';
 import { logicalId } from './logical-id.js';
@@ -20,8 +21,9 @@ export interface Watched {
   readonly table: CfnTable;
   readonly functions: readonly DeployedFunction[];
   readonly ingest: DeployedFunction;
-  /** Called by a schedule every minute. */
-  readonly scheduled: readonly DeployedFunction[];
+  readonly receipts: DeployedFunction;
+  readonly rollUp: DeployedFunction;
+  readonly hook: DeployedFunction;
 }
 
 /** Where the numbers come from: one metric, or an expression. */
@@ -48,6 +50,7 @@ export function addAlarms(stack: Stack, parameters: Parameters, watched: Watched
     ...wayAlarms(parameters, watched),
     ...ruleAlarms(parameters, watched),
     ...functionAlarms(parameters, watched),
+    ...ownAlarms(watched),
     ...tableAlarms(watched),
   ];
   for (const alarm of alarms) addAlarm(stack, parameters, watched.topic, alarm);
@@ -114,7 +117,7 @@ function ruleAlarms(parameters: Parameters, { rules }: Watched): Alarm[] {
   return [...troubles, silence];
 }
 
-function functionAlarms(parameters: Parameters, { functions, scheduled }: Watched): Alarm[] {
+function functionAlarms(parameters: Parameters, { functions, receipts, rollUp }: Watched): Alarm[] {
   const ofFunction = (name: string, { resource }: DeployedFunction): Source =>
     metric('AWS/Lambda', name, { FunctionName: resource.ref });
   return [
@@ -131,7 +134,7 @@ function functionAlarms(parameters: Parameters, { functions, scheduled }: Watche
       periods: 3,
       over: 0,
     })),
-    ...scheduled.map((one) => ({
+    ...[receipts, rollUp].map((one) => ({
       name: `not-run-${one.name}`,
       description: `The schedule does not call the function ${one.name}`,
       source: ofFunction('Invocations', one),
@@ -139,6 +142,27 @@ function functionAlarms(parameters: Parameters, { functions, scheduled }: Watche
       under: 1,
       silenceIsAlarm: true,
     })),
+  ];
+}
+
+/** Counted by the functions themselves, in the metrics of their logs. */
+function ownAlarms({ ingest, receipts, hook }: Watched): Alarm[] {
+  const counted = (name: string, { resource }: DeployedFunction): Source =>
+    metric(NAMESPACE, name, { Function: resource.ref });
+  return [
+    ...[ingest, receipts].map((one) => ({
+      name: `receipts-failed-${one.name}`,
+      description: `IoT Core does not take the receipts of the function ${one.name}`,
+      source: counted('receiptsFailed', one),
+      periods: 3,
+      over: 0,
+    })),
+    {
+      name: 'provisioning-refused',
+      description: 'Somebody asked for a certificate and got none',
+      source: counted('refused', hook),
+      over: 0,
+    },
   ];
 }
 

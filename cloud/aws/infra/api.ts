@@ -19,15 +19,14 @@ export interface ReportApi {
 export function addApi(stack: Stack, parameters: Parameters, report: DeployedFunction): ReportApi {
   const { UseIamApi } = parameters.is;
   const url = new CfnUrl(stack, 'ReportUrl', { targetFunctionArn: report.arn, authType: 'AWS_IAM' });
-  const readers = addReaders(stack, parameters, report);
+  const readers = addReaders(stack, report);
   for (const resource of [url, readers]) resource.cfnOptions.condition = UseIamApi;
   return { url, readers, http: addHttpApi(stack, parameters, report) };
 }
 
-/** To be attached to whoever may read reports. */
-function addReaders(stack: Stack, parameters: Parameters, report: DeployedFunction): CfnManagedPolicy {
+/** To be attached to whoever may read reports. Without a name of its own: names of IAM are those of all regions. */
+function addReaders(stack: Stack, report: DeployedFunction): CfnManagedPolicy {
   return new CfnManagedPolicy(stack, 'ReportReaders', {
-    managedPolicyName: parameters.named('report-readers'),
     description: 'May ask for reports through the function URL',
     policyDocument: {
       Version: '2012-10-17',

@@ -1,7 +1,7 @@
 /** The functions themselves: what each is given, what each may do, and when it is called. */
 import { CfnRule } from 'aws-cdk-lib/aws-events';
 import { CfnPermission } from 'aws-cdk-lib/aws-lambda';
-import { Aws, type Stack } from 'aws-cdk-lib/core';
+import { Aws, Fn, type Stack } from 'aws-cdk-lib/core';
 import { downTopic } from '../../../shared/topics.js';
 import { allow, type Grant, grant } from './access.js';
 import type { Alerts } from './alerts.js';
@@ -28,8 +28,6 @@ export function addHandlers(
     EDGETALLY_IOT_ENDPOINT: parameters.text('IotEndpoint'),
     EDGETALLY_RECEIPT_DELAY: `${parameters.text('ReceiptDelaySeconds')}s`,
   };
-  const bus = { EDGETALLY_ALERT_BUS: alerts.bus.ref };
-  const raiseAlerts = grant('Alerts', allow(['events:PutEvents'], alerts.bus.attrArn));
   const ingest = addFunction(stack, parameters, {
     name: 'ingest',
     description: 'Takes batches and status messages into the table',
@@ -38,15 +36,16 @@ export function addHandlers(
     environment: {
       ...table,
       ...sending,
-      ...bus,
-      EDGETALLY_ARCHIVE_BUCKET: storage.archive.ref,
+      EDGETALLY_ALERT_BUS: alerts.bus.ref,
+      // CloudFormation cannot leave a variable out
+      EDGETALLY_ARCHIVE_BUCKET: Fn.conditionIf(parameters.is.UseArchive.logicalId, storage.archive.ref, '').toString(),
       EDGETALLY_DLQ_URL: ways.deadLetters.ref,
     },
     grants: [
       readWrite(storage),
       grant('Archive', allow(['s3:PutObject'], `${storage.archive.attrArn}/*`)),
       publishReceipts(),
-      raiseAlerts,
+      grant('Alerts', allow(['events:PutEvents'], alerts.bus.attrArn)),
       ...consumption(parameters, ways),
     ],
   });
@@ -63,8 +62,8 @@ export function addHandlers(
     description: 'Brings hours and days up to date',
     memoryMb: 512,
     timeoutSeconds: 300,
-    environment: { ...table, ...bus },
-    grants: [readWrite(storage), raiseAlerts],
+    environment: table,
+    grants: [readWrite(storage)],
   });
   const report = addFunction(stack, parameters, {
     name: 'api',

@@ -46,12 +46,16 @@ const DECLARED = {
   KinesisShards: number('Shards of the stream, with kinesis.', 1, 1, 500),
   IngestConcurrency: number('Ingest functions at one time, with sqs: a cap on what the table must take.', 10, 2, 1000),
   IngestWindowSeconds: number('How long messages are gathered for one call of the ingest function.', 5, 1, 300),
-  ReceiptDelaySeconds: number('Receipts of one gateway are gathered this long and sent in one message.', 60, 0, 900),
+  ReceiptDelaySeconds: number('Receipts of one gateway are gathered this long and sent in one message.', 300, 0, 900),
   TableReadCapacity: number('Least read capacity of the table; 0: on demand.', 0, 0, 40000),
   TableWriteCapacity: number('Least write capacity of the table; 0: on demand.', 0, 0, 40000),
   TableMaxReadCapacity: number('Where read capacity is provisioned: what it may grow to.', 1000, 1, 40000),
   TableMaxWriteCapacity: number('Where write capacity is provisioned: what it may grow to.', 2000, 1, 40000),
-  ArchiveDays: number('How long batches are kept as they came, in S3, to be replayed; 0: for ever.', 400, 0, 36500),
+  ArchiveBatches: text('Whether batches are kept as they came, in S3, to be replayed: a request to S3 for each.', {
+    default: 'yes',
+    allowedValues: ['yes', 'no'],
+  }),
+  ArchiveDays: number('How long the archive keeps them; 0: for ever.', 400, 0, 36500),
   LogDays: { type: 'Number', description: 'How long logs are kept.', default: 30, allowedValues: LOG_DAYS },
   ApiAuthorization: text(
     'Who may ask for reports: IAM identities (function URL), bearers of a JWT (HTTP API), nobody.',
@@ -77,7 +81,7 @@ const GROUPS: Readonly<Record<string, readonly ParameterName[]>> = {
   'To be set': ['EnvironmentSuffix', 'ArtifactBucket', 'ArtifactPrefix', 'IotEndpoint', 'NotificationEmail'],
   'Way in': ['IngestQueue', 'KinesisShards', 'IngestConcurrency', 'IngestWindowSeconds', 'ReceiptDelaySeconds'],
   Table: ['TableReadCapacity', 'TableWriteCapacity', 'TableMaxReadCapacity', 'TableMaxWriteCapacity'],
-  'What is kept': ['ArchiveDays', 'LogDays'],
+  'What is kept': ['ArchiveBatches', 'ArchiveDays', 'LogDays'],
   Reports: ['ApiAuthorization', 'JwtIssuer', 'JwtAudience'],
   Alarms: ['AlarmNoDataMinutes', 'AlarmAgeSeconds', 'AlarmErrors'],
 };
@@ -96,6 +100,7 @@ export type ConditionName =
   | 'KinesisOnDemand'
   | 'TableOnDemand'
   | 'TableProvisioned'
+  | 'UseArchive'
   | 'ArchiveExpires'
   | 'HasNotification'
   | 'UseIamApi'
@@ -134,6 +139,7 @@ function declareConditions(stack: Stack, value: (name: ParameterName) => string)
     KinesisOnDemand: when('KinesisOnDemand', equals('IngestQueue', 'kinesis-on-demand')),
     TableOnDemand: when('TableOnDemand', onDemand),
     TableProvisioned: when('TableProvisioned', Fn.conditionNot(onDemand)),
+    UseArchive: when('UseArchive', equals('ArchiveBatches', 'yes')),
     ArchiveExpires: when('ArchiveExpires', Fn.conditionNot(equals('ArchiveDays', '0'))),
     HasNotification: when('HasNotification', Fn.conditionNot(equals('NotificationEmail', ''))),
     UseIamApi: when('UseIamApi', equals('ApiAuthorization', 'iam')),

@@ -47,8 +47,8 @@ export function addStack(scope: Construct): Stack {
     rules,
     table: storage.table,
     functions: [...Object.values(handlers), provisioning.hook],
-    ingest: handlers.ingest,
-    scheduled: [handlers.receipts, handlers.rollUp],
+    ...handlers,
+    hook: provisioning.hook,
   });
   addOutputs(stack, {
     Endpoint: {

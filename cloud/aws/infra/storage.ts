@@ -6,24 +6,13 @@ import { CfnScalableTarget, CfnScalingPolicy } from 'aws-cdk-lib/aws-application
 import { CfnTable } from 'aws-cdk-lib/aws-dynamodb';
 import { CfnBucket, CfnBucketPolicy } from 'aws-cdk-lib/aws-s3';
 import { Aws, CfnDeletionPolicy, type CfnResource, Fn, type Stack } from 'aws-cdk-lib/core';
+import { TABLE, TTL_ATTRIBUTE } from '../../store/dynamo/table.js';
 import type { Parameters } from './parameters.js';
 
 export interface Storage {
   readonly table: CfnTable;
   readonly archive: CfnBucket;
 }
-
-const TTL_ATTRIBUTE = 'expires';
-const TABLE = {
-  KeySchema: [
-    { AttributeName: 'pk', KeyType: 'HASH' },
-    { AttributeName: 'sk', KeyType: 'RANGE' },
-  ],
-  AttributeDefinitions: [
-    { AttributeName: 'pk', AttributeType: 'S' },
-    { AttributeName: 'sk', AttributeType: 'S' },
-  ],
-} as const;
 
 export function addStorage(stack: Stack, parameters: Parameters): Storage {
   return { table: addTable(stack, parameters), archive: addArchive(stack, parameters) };

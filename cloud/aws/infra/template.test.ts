@@ -3,9 +3,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Template as Assertions, Match } from 'aws-cdk-lib/assertions';
 import t from 'tap';
+import { TABLE, TTL_ATTRIBUTE } from '../../store/dynamo/table.js';
 import { RULE_SQL_VERSION, ruleSql } from '../rule.js';
 import { MAX_POLICY_CHARACTERS, type PolicyDocument, policyCharacters } from './policy/document.js';
 import { certificatesPolicy, claimPolicy, gatewayPolicy, httpsPolicy } from './policy/gateway.js';
+import { PAGE_PATH, withReference } from './reference.js';
 import { PSEUDO, type Resolved, resolve } from './resolved.js';
 import { type Resource, synthesize, TEMPLATE_PATH, templateText } from './template.js';
 
@@ -132,6 +134,21 @@ t.test('each function has its own role, its own log, and none can do what anothe
   t.notMatch(JSON.stringify(everything.ProvisioningHookRole), /<Table/, 'the hook does not reach the store');
 });
 
+t.test('a function is given the variables that it asks for, and no others', async (t) => {
+  for (const [id, { Properties }] of ofType('AWS::Lambda::Function')) {
+    const name = Properties.FunctionName.replace('edgetally-suffix123456-', '');
+    const source = readFileSync(join(ROOT, `cloud/aws/functions/${name}.ts`), 'utf8');
+    const asked = new Set(source.match(/EDGETALLY_[A-Z_]+/g));
+    const given = Object.keys(Properties.Environment.Variables).filter((variable) => variable.startsWith('EDGETALLY_'));
+    t.strictSame(given.sort(), [...asked].sort(), id);
+  }
+  const variables = (choice: Record<string, string>) =>
+    (resolve(template, { ...GIVEN, ...choice }).resources.Ingest as Any).Properties.Environment.Variables;
+  t.equal(variables({}).EDGETALLY_RECEIPT_DELAY, '300s');
+  t.equal(variables({}).EDGETALLY_ARCHIVE_BUCKET, '<Archive>');
+  t.equal(variables({ ArchiveBatches: 'no' }).EDGETALLY_ARCHIVE_BUCKET, '');
+});
+
 t.test('everything that holds data is encrypted, and kept', async (t) => {
   for (const [id, { Properties }] of ofType('AWS::DynamoDB::Table')) {
     t.equal(Properties.SSESpecification?.SSEEnabled, true, `${id} is encrypted`);
@@ -195,7 +212,9 @@ t.test('queues, bucket and topic take nothing that came in the clear', async (t)
 
 t.test('the table is the one that the store is tested with', async (t) => {
   const { Properties } = everything.Table as Any;
-  t.strictSame(Properties.TimeToLiveSpecification, { AttributeName: 'expires', Enabled: true });
+  t.strictSame(Properties.KeySchema, TABLE.KeySchema);
+  t.strictSame(Properties.AttributeDefinitions, TABLE.AttributeDefinitions);
+  t.strictSame(Properties.TimeToLiveSpecification, { AttributeName: TTL_ATTRIBUTE, Enabled: true });
   t.equal(Properties.BillingMode, 'PAY_PER_REQUEST');
   const provisioned = resolve(template, { ...GIVEN, TableReadCapacity: 5, TableWriteCapacity: 7 });
   t.match(provisioned.resources.Table!.Properties, {
@@ -323,6 +342,14 @@ t.test('alarms: each tells somebody, and every function and queue has its own', 
     t.ok(names.includes(name), name);
   const silence = (everything.AlarmNoData as Any).Properties;
   t.equal(silence.TreatMissingData, 'breaching', 'where nothing comes there is no metric');
+});
+
+t.test('the documentation knows every parameter, output and alarm', async (t) => {
+  const page = readFileSync(join(ROOT, PAGE_PATH), 'utf8');
+  t.ok(withReference(page, template) === page, 'or run npm run aws:synth');
+  const headings = page.match(/^### .*$/gm)!.flatMap((heading) => heading.slice(4).split(', '));
+  const names = ofType('AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties.AlarmName);
+  for (const name of names) t.ok(headings.includes(name.replace('edgetally-suffix123456-', '')), name);
 });
 
 t.test('alerts: all into the log, critical ones to the topic', async (t) => {

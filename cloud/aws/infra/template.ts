@@ -14,8 +14,14 @@ export interface Resource {
   readonly DeletionPolicy?: string;
 }
 
+export interface TemplateParameter {
+  readonly Default?: unknown;
+  readonly Description: string;
+  readonly AllowedValues?: readonly (string | number)[];
+}
+
 export interface Template {
-  readonly Parameters: Readonly<Record<string, { readonly Default?: unknown; readonly Description: string }>>;
+  readonly Parameters: Readonly<Record<string, TemplateParameter>>;
   readonly Resources: Readonly<Record<string, Resource>>;
   readonly Outputs: Readonly<Record<string, { readonly Description: string }>>;
 }
