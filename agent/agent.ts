@@ -14,6 +14,7 @@ import { corruptionIn } from './buffer/corruption.js';
 import { listSetAside } from './buffer/damaged-files.js';
 import { lossWindow } from './buffer/options.js';
 import type { AgentConfig } from './config.js';
+import { inMemoryWarning, isInMemory } from './data-directory.js';
 import { mark, openPipeline } from './open-pipeline.js';
 import type { Pipeline, PipelineContext } from './pipeline.js';
 import { Push, type StatusWord } from './push/push.js';
@@ -21,6 +22,7 @@ import type { Source } from './reading.js';
 import { type AgentStatus, type RefusedState, serveStatus, socketPath } from './status.js';
 import { systemClocks } from './time/clock.js';
 import { uplinkTls } from './uplink-tls.js';
+import { WriteWatch } from './write-watch.js';
 
 const SAMPLES = 20;
 
@@ -46,6 +48,7 @@ export class Agent {
   readonly #startedMs = this.#clocks.monotonicMs();
   readonly #sources: readonly Source[];
   readonly #push: Push | undefined;
+  readonly #writes: WriteWatch;
   #said: Uint8Array = new Uint8Array();
   #server: Server | undefined;
   #stopped: Promise<void> | undefined;
@@ -68,6 +71,9 @@ export class Agent {
       readOnly: mode === 'inspect',
     };
     this.pipeline = openPipeline(this.#context);
+    const { buffer, books } = this.pipeline;
+    const work = () => ({ readings: books.in, commits: buffer.journal.last });
+    this.#writes = new WriteWatch(this.#clocks.monotonicMs, work, log);
     this.damaged = this.pipeline.damage.found.then((reason) => mark(this.#context, reason));
     this.#push = config.push === undefined || mode === 'inspect' ? undefined : this.#makePush(config.push);
     this.#sources = mode === 'run' ? this.#makeSources() : [];
@@ -76,6 +82,9 @@ export class Agent {
   async start(): Promise<void> {
     const loss = lossWindow(this.#config.buffer);
     if (loss !== undefined) this.#log.warn(loss);
+    const inMemory = inMemoryWarning(this.#config.data);
+    if (inMemory !== undefined) this.#log.warn(inMemory);
+    this.#writes.start();
     await this.pipeline.start(this.#sources, this.#push);
     this.#server = await serveStatus(socketPath(this.#config.data), () => this.#watched(() => this.status()));
   }
@@ -88,6 +97,7 @@ export class Agent {
   async #stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => (this.#server ? this.#server.close(() => resolve()) : resolve()));
     await this.pipeline.stop();
+    this.#writes.stop();
     await closed;
   }
 
@@ -111,7 +121,9 @@ export class Agent {
         bytes: buffer.disk.use().bytes,
         maxBytes: this.#config.buffer.maxBytes,
         journalBytes: buffer.journal.bytes,
+        inMemory: isInMemory(this.#config.data),
       },
+      writes: this.#mode === 'inspect' ? null : this.#writes.state,
       push: this.#push?.state ?? null,
       sources: this.#sources.map((source) => source.describe()),
       damaged: buffer.damage.counts(),

@@ -31,6 +31,21 @@ function head(status: AgentStatus): string[] {
       'disk',
       `${bytes(status.disk.bytes)} of ${bytes(status.disk.maxBytes)}, journal ${bytes(status.disk.journalBytes)}`,
     ),
+    ...(status.disk.inMemory ? [row('', 'IN MEMORY: a power cut takes what has no receipt yet')] : []),
+    ...writes(status),
+  ];
+}
+
+/** For those who ask how long their SD card lasts. */
+function writes({ writes }: AgentStatus): string[] {
+  if (writes === null || writes.bytesPerDay === null) return [];
+  const { overMs, bytesPerReading, bytesPerDay, commits } = writes;
+  const each = bytesPerReading === null ? 'no readings' : `${bytes(Math.round(bytesPerReading))} a reading`;
+  return [
+    row(
+      'written',
+      `${each}, ${bytes(Math.round(bytesPerDay))} a day, as of the last ${age(overMs)}; ${commits} commits`,
+    ),
   ];
 }
 

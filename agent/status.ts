@@ -15,6 +15,7 @@ import type { PushState } from './push/push.js';
 import type { SourceState } from './reading.js';
 import type { BacklogState } from './stored-window.js';
 import type { ClockState } from './time/time-keeper.js';
+import type { WriteState } from './write-budget.js';
 
 /** A window that cannot be delivered, and why. */
 export interface RefusedState {
@@ -45,7 +46,15 @@ export interface AgentStatus {
   readonly backlog: BacklogState;
   /** Windows that are still gathering readings. */
   readonly openWindows: number;
-  readonly disk: { readonly bytes: number; readonly maxBytes: number; readonly journalBytes: number };
+  readonly disk: {
+    readonly bytes: number;
+    readonly maxBytes: number;
+    readonly journalBytes: number;
+    /** The data directory is on a tmpfs: promises end with the power. */
+    readonly inMemory: boolean;
+  };
+  /** What the agent writes to the disk; null where it does not run, or the system does not tell. */
+  readonly writes: WriteState | null;
   readonly push: PushState | null;
   /** Rows whose bytes changed on the disk and that were set aside, by their table. */
   readonly damaged: Readonly<Record<string, number>>;

@@ -88,6 +88,7 @@ export function openDatabase(path: string): Db {
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
     db.pragma('trusted_schema = OFF');
+    db.pragma('temp_store = MEMORY'); // no file outside of the data directory
     // IMMEDIATE takes the lock, so that a second process learns of the first one here and not in mid-run.
     db.transaction(() => prepare(db, path)).immediate();
     if (db.pragma('synchronous', { simple: true }) !== 2) {

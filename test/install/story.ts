@@ -110,6 +110,8 @@ t.test('killed again and again, and started again by its unit', async (t) => {
     await statusWhere((now) => now.runningMs !== null);
   }
   t.equal(await machine.must(`systemctl show -P NRestarts ${UNIT}`), `${KILLS}\n`);
+  t.equal(await machine.must(`ls -A /tmp/systemd-private-*-${UNIT}.service-*/tmp`), '', 'no file but in its data');
+  t.match(await status(), { writes: { commits: Number }, disk: { inMemory: false } });
   await allArrived(t);
 });
 
