@@ -13,6 +13,7 @@ import { sumReasons } from './books.js';
 import { corruptionIn } from './buffer/corruption.js';
 import { listSetAside } from './buffer/damaged-files.js';
 import { lossWindow } from './buffer/options.js';
+import { type Certificates, certificateState, certificatesOf } from './certificates.js';
 import type { AgentConfig } from './config.js';
 import { inMemoryWarning, isInMemory } from './data-directory.js';
 import { mark, openPipeline } from './open-pipeline.js';
@@ -47,6 +48,7 @@ export class Agent {
   readonly #clocks = systemClocks();
   readonly #startedMs = this.#clocks.monotonicMs();
   readonly #sources: readonly Source[];
+  readonly #certificates: Certificates | undefined;
   readonly #push: Push | undefined;
   readonly #writes: WriteWatch;
   #said: Uint8Array = new Uint8Array();
@@ -75,6 +77,7 @@ export class Agent {
     const work = () => ({ readings: books.in, commits: buffer.journal.last });
     this.#writes = new WriteWatch(this.#clocks.monotonicMs, work, log);
     this.damaged = this.pipeline.damage.found.then((reason) => mark(this.#context, reason));
+    this.#certificates = mode === 'inspect' ? undefined : this.#openCertificates();
     this.#push = config.push === undefined || mode === 'inspect' ? undefined : this.#makePush(config.push);
     this.#sources = mode === 'run' ? this.#makeSources() : [];
   }
@@ -86,6 +89,7 @@ export class Agent {
     if (inMemory !== undefined) this.#log.warn(inMemory);
     this.#writes.start();
     await this.pipeline.start(this.#sources, this.#push);
+    if (this.#push !== undefined) this.#certificates?.start(this.#push.link);
     this.#server = await serveStatus(socketPath(this.#config.data), () => this.#watched(() => this.status()));
   }
 
@@ -96,6 +100,7 @@ export class Agent {
 
   async #stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => (this.#server ? this.#server.close(() => resolve()) : resolve()));
+    await this.#certificates?.stop();
     await this.pipeline.stop();
     this.#writes.stop();
     await closed;
@@ -125,6 +130,7 @@ export class Agent {
       },
       writes: this.#mode === 'inspect' ? null : this.#writes.state,
       push: this.#push?.state ?? null,
+      certificate: this.#certificates === undefined ? certificateState(this.#config) : this.#certificates.state,
       sources: this.#sources.map((source) => source.describe()),
       damaged: buffer.damage.counts(),
       salvaged: buffer.damage.salvaged(),
@@ -152,8 +158,18 @@ export class Agent {
     }));
   }
 
+  #openCertificates(): Certificates {
+    try {
+      return certificatesOf(this.#config, () => this.pipeline.time.now(), this.#log);
+    } catch (error) {
+      this.pipeline.buffer.close(); // or the file would stay locked
+      throw error;
+    }
+  }
+
   #makePush(options: NonNullable<AgentConfig['push']>): Push {
     const { buffer } = this.pipeline;
+    const { source } = this.#certificates!;
     const clock = { nowMs: this.#clocks.nowMs, steadyMs: () => this.pipeline.time.now().steadyMs };
     return new Push({
       gateway: this.#config.gateway,
@@ -165,8 +181,13 @@ export class Agent {
       log: this.#log,
       status: (state) => this.#statusMessage(state),
       giveUp: () => this.#giveUp(),
-      ...uplinkTls(options, options.clientId ?? this.#config.gateway, this.#clocks, this.#log),
+      ...uplinkTls(options, source, options.clientId ?? this.#config.gateway, () => this.#judge(), this.#log),
     });
+  }
+
+  #judge(): { nowMs: number; isSure: boolean } {
+    const { trustedMs, earliestMs } = this.pipeline.time.now();
+    return { nowMs: earliestMs, isSure: trustedMs !== undefined };
   }
 
   /** Where the database turns out to be damaged, what was said last is said again. */
@@ -189,7 +210,9 @@ export class Agent {
   #composeStatus(state: StatusWord): Uint8Array {
     const { buffer, books } = this.pipeline;
     const { in: all, counted, duplicate, held } = books;
+    const certificate = this.#certificates?.trusted;
     return encodeStatus({
+      ...(certificate && { certificate }),
       state: state === 'online' ? 'online' : 'offline',
       ...(state === 'stopped' ? { final: true } : {}),
       epoch: buffer.epoch,

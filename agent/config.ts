@@ -12,6 +12,7 @@ import { GATEWAY_NAME } from '../shared/topics.js';
 import { limitsSchema, routesSchema } from './accept/route-options.js';
 import { sourceSchema } from './accept/source-options.js';
 import { bufferSchema } from './buffer/options.js';
+import { enrollSchema } from './enroll/options.js';
 import { pushSchema } from './push/options.js';
 import { clockSchema } from './time/clock-options.js';
 
@@ -31,7 +32,7 @@ const acceptSchema = z.strictObject({
   limits: limitsSchema.prefault({}).describe('What one message may be; anything beyond is rejected and counted.'),
 });
 
-export const agentSchema = z.strictObject({
+const agentObject = z.strictObject({
   version: configVersion(1).describe('Version of this file’s format.'),
   gateway: z
     .string()
@@ -50,6 +51,23 @@ export const agentSchema = z.strictObject({
     .prefault({})
     .describe('The second stage: readings and windows on disk until the cloud has them.'),
   push: pushSchema.optional().describe('The last stage: windows to the cloud. Without it nothing is sent.'),
+  enroll: enrollSchema
+    .optional()
+    .describe(
+      'AWS only: the gateway gets its certificate by fleet provisioning, and the next one in time, in place of `push.cert` and ' +
+        '`push.key`. See docs/aws.md.',
+    ),
+});
+
+export const agentSchema = agentObject.superRefine(({ push, enroll }, context) => {
+  if (enroll === undefined) return;
+  const say = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+  if (push === undefined) say(['push'], 'an uplink, which is what `enroll` gets a certificate for');
+  else if (!push.url.startsWith('mqtts:')) say(['push', 'url'], 'mqtts://…, where a gateway enrolls');
+  for (const key of ['cert', 'key'] as const) {
+    if (push?.[key] !== undefined)
+      say(['push', key], 'nothing here: a gateway that enrolls keeps its certificate in `data`');
+  }
 });
 
 export type AgentConfig = z.infer<typeof agentSchema>;

@@ -9,6 +9,7 @@ import { hashPassword } from './accept/broker-access.js';
 import { Agent, databasePath } from './agent.js';
 import { checkConfig } from './check.js';
 import { type AgentConfig, loadAgentConfig, readConfig } from './config.js';
+import { type CommandContext, enroll, rotate } from './enroll/command.js';
 import { runImport } from './import-command.js';
 import { setupCommand } from './setup/command.js';
 import { simulateCommand } from './simulate/command.js';
@@ -59,6 +60,23 @@ program
   });
 
 program
+  .command('enroll')
+  .description('get a certificate by fleet provisioning; where there is one, say so')
+  .addOption(configOption())
+  .option('--again', 'also where there is one, by the claim certificate')
+  .action(async ({ config, again = false }: { config: string; again?: boolean }) => {
+    console.log(await enroll(certificateContext(await loadAgentConfig(config, process.env)), again));
+  });
+
+program
+  .command('rotate')
+  .description('get the next certificate now, try it, and keep the present one until it is proven')
+  .addOption(configOption())
+  .action(async ({ config }: { config: string }) => {
+    console.log(await rotate(certificateContext(await loadAgentConfig(config, process.env))));
+  });
+
+program
   .command('import')
   .description('take the rows of a CSV file in, as if they had come by MQTT; run again, it resumes')
   .argument('<file>', 'path, or - for standard input')
@@ -89,6 +107,17 @@ function inspect(config: AgentConfig): AgentStatus {
   } finally {
     agent.pipeline.buffer.close();
   }
+}
+
+function certificateContext({ gateway, data, push, enroll: options }: AgentConfig): CommandContext {
+  if (push === undefined || options === undefined) {
+    throw new EdgetallyError('usage', 'there is no `enroll` in the configuration', { hint: 'See docs/aws.md.' });
+  }
+  return {
+    ...{ gateway, data, push, enroll: options, nowMs: () => Date.now() },
+    running: async () => (await askStatus(socketPath(data)))?.certificate,
+    log: pino({ level: 'warn', base: null }, pino.destination(2)),
+  };
 }
 
 async function run(config: AgentConfig): Promise<void> {

@@ -13,6 +13,7 @@ export function statusText(status: AgentStatus): string {
   return [
     ...head(status),
     ...link(status),
+    ...certificate(status),
     ...backlog(status),
     ...refusedWindows(status),
     ...books(status),
@@ -73,6 +74,26 @@ function link({ push, running }: AgentStatus): string[] {
   if (renewed > 0) lines.push(row('watchdog', `${renewed} links were up and brought no receipt, and were replaced`));
   if (credit !== null) lines.push(row('credit', `${Math.round(credit)} windows of the backlog a second`));
   return lines;
+}
+
+function certificate({ certificate: state, timeMs }: AgentStatus): string[] {
+  if (state === null) return [];
+  const { certificate, trial, confirmedMs, rolledBack, renewAtMs, problem } = state;
+  const lines = [];
+  if (certificate !== null) {
+    const since = confirmedMs === null ? '' : `, trusted for ${age(timeMs - confirmedMs)}`;
+    lines.push(row('certificate', `${expiry(certificate.notAfterMs, timeMs)}${since}`));
+    if (renewAtMs !== null) lines.push(row('', `the next one is asked for from ${new Date(renewAtMs).toISOString()}`));
+  }
+  if (trial !== null) lines.push(row('', `a new one is on trial, ${expiry(trial.notAfterMs, timeMs)}`));
+  if (rolledBack > 0) lines.push(row('', `${rolledBack} new ones did not work and were taken back`));
+  if (problem !== null) lines.push(row('', `no new one: ${printable(problem, 300)}`));
+  return lines;
+}
+
+function expiry(atMs: number, timeMs: number): string {
+  const date = new Date(atMs).toISOString();
+  return atMs <= timeMs ? `EXPIRED on ${date}` : `good until ${date}, for ${age(atMs - timeMs)}`;
 }
 
 /** `timeMs` and `atMs` are of the wall clock. */

@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path';
 import type { Sample } from './block-builder.js';
 import type { Books } from './books.js';
 import type { SalvageReport } from './buffer/salvage/report.js';
+import type { CertificateState } from './certificates.js';
 import type { PushState } from './push/push.js';
 import type { SourceState } from './reading.js';
 import type { BacklogState } from './stored-window.js';
@@ -56,6 +57,8 @@ export interface AgentStatus {
   /** What the agent writes to the disk; null where it does not run, or the system does not tell. */
   readonly writes: WriteState | null;
   readonly push: PushState | null;
+  /** Of the uplink; null where it needs none, or none can be read. */
+  readonly certificate: CertificateState | null;
   /** Rows whose bytes changed on the disk and that were set aside, by their table. */
   readonly damaged: Readonly<Record<string, number>>;
   /** Damaged databases that were salvaged, the latest last: what could be read, and what was lost. */

@@ -15,13 +15,15 @@ import { join } from 'node:path';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Aedes, type AuthenticateError, type Client } from 'aedes';
+import { Aedes, type AuthenticateError, type Client, type PublishPacket } from 'aedes';
 import { PACKET } from './frames.js';
+import { type Gate, gateOf } from './gate.js';
 import { GuardedConnection } from './guard.js';
 import { httpsPublish } from './https-publish.js';
 import { ConnectionLimits, ConnectRate, IOT_CORE_LIMITS, type Limits, type Refusal } from './limits.js';
 import { messagesIn, messagesOfApi, messagesOut } from './meter.js';
-import { mayConnect, mayPublish, mayPublishByHttps, maySubscribe } from './policy.js';
+import { mayPublishByHttps } from './policy.js';
+import type { Provisioning } from './provisioning.js';
 import { type RuleOptions, ruleOutput, takes } from './rule.js';
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './sessions.js';
 
@@ -38,6 +40,7 @@ export interface IotCoreOptions {
   readonly host?: string;
   readonly limits?: Partial<Limits>;
   readonly sessions?: Partial<SessionLimits>;
+  readonly provisioning?: Provisioning;
   readonly rules?: readonly Rule[];
   /** What rules say as the time of a message. */
   readonly now?: () => number;
@@ -84,7 +87,12 @@ export async function startIotCore(options: IotCoreOptions): Promise<IotCore> {
   const refuse = (refusal: Refusal): void => {
     counters.refused[refusal] = (counters.refused[refusal] ?? 0) + 1;
   };
-  const { broker, sessions } = await startBroker({ ...SESSION_LIMITS, ...options.sessions }, counters, refuse);
+  const { broker, sessions } = await startBroker(
+    { ...SESSION_LIMITS, ...options.sessions },
+    options.provisioning,
+    counters,
+    refuse,
+  );
   runRules(broker, options);
   const server = guardedServer(options, broker, counters, refuse);
   await new Promise<void>((resolve, reject) => {
@@ -137,6 +145,11 @@ function guardedServer(
   server.on('tlsClientError', () => refuse('certificate'));
   server.on('secureConnection', (socket: TLSSocket) => {
     counters.connections++;
+    if (options.provisioning?.admits(socket.getPeerCertificate().fingerprint256) === false) {
+      refuse('certificate');
+      socket.destroy();
+      return;
+    }
     if (socket.alpnProtocol === ALPN_HTTPS) {
       https.emit('connection', socket);
       return;
@@ -176,13 +189,17 @@ function publishTo(broker: Aedes, topic: string, payload: Uint8Array): Promise<v
 /** aedes with the policies in its hooks. A denied publish ends the connection, a denied subscription is answered 0x80. */
 async function startBroker(
   limits: SessionLimits,
+  provisioning: Provisioning | undefined,
   counters: IotCoreCounters,
   refuse: (refusal: Refusal) => void,
 ): Promise<{ broker: Aedes; sessions: Sessions }> {
   const connected = new Set<string>();
+  const gate: Gate = gateOf(provisioning);
+  /** What each client subscribed to. */
+  const heard = new WeakMap<Client, Set<string>>();
   const broker = await Aedes.createBroker({
     authenticate: (client, _username, _password, done) => {
-      const allowed = mayConnect(nameOf(client), client.id);
+      const allowed = gate.mayConnect(nameOf(client), client.id);
       const hasRoom = client.clean || sessions.hasRoomFor(client.id);
       if (!allowed) refuse('client-id-denied');
       else if (!hasRoom) refuse('too-many-sessions');
@@ -191,13 +208,18 @@ async function startBroker(
       else done(denied(`${nameOf(client)} may not connect as ${client.id}`), false);
     },
     authorizePublish: (client, packet, done) => {
-      if (client === null || mayPublish(nameOf(client), packet.topic, packet.retain)) return done(null);
+      if (client === null || gate.mayPublish(nameOf(client), packet.topic, packet.retain)) {
+        if (client !== null && provisioning?.isRequest(packet.topic))
+          void answer(provisioning, client, packet, heard.get(client));
+        return done(null);
+      }
       refuse('publish-denied');
       done(new Error(`${nameOf(client)} may not publish to ${packet.topic}`));
     },
     authorizeSubscribe: (client, subscription, done) => {
       const filter = subscription.topic.replace(/^\$share\/[^/]+\//, '');
-      if (maySubscribe(nameOf(client), filter)) {
+      if (gate.maySubscribe(nameOf(client), filter)) {
+        heard.set(client, (heard.get(client) ?? new Set()).add(filter));
         subscription.topic = filter;
         return done(null, subscription);
       }
@@ -209,6 +231,18 @@ async function startBroker(
   broker.on('clientReady', (client) => connected.add(client.id));
   broker.on('clientDisconnect', (client) => connected.delete(client.id));
   return { broker, sessions };
+}
+
+/** To whoever asked, if still there and listening. */
+async function answer(
+  provisioning: Provisioning,
+  client: Client,
+  packet: PublishPacket,
+  heard: ReadonlySet<string> | undefined,
+): Promise<void> {
+  const reply = await provisioning.answer(packet.topic, Buffer.from(packet.payload));
+  if (client.closed || heard?.has(reply.topic) !== true) return;
+  client.publish({ ...reply, cmd: 'publish', qos: 0, retain: false, dup: false }, () => undefined);
 }
 
 function publishAs(broker: Aedes, topic: string, payload: Buffer): Promise<void> {

@@ -34,6 +34,25 @@ export const ERRORS = {
   'certificate-key-mismatch': { retryable: false, hint: 'The private key belongs to another certificate.' },
   'certificate-wrong-ca': { retryable: false, hint: 'Point `ca` at the CA that signed the broker’s certificate.' },
   'certificate-wrong-host': { retryable: false, hint: 'Connect by a name that the broker’s certificate carries.' },
+  'enroll-denied': {
+    retryable: true,
+    hint: 'The cloud does not want this gateway: check the allow-list of the hook, the parameters in `enroll`, and the policy.',
+  },
+  'enroll-refused': {
+    retryable: true,
+    hint: 'Check `enroll.template` and `enroll.parameters` against the provisioning template.',
+  },
+  'enroll-throttled': { retryable: true, hint: 'Nothing to do: it is tried again, more and more rarely.' },
+  'enroll-failed': { retryable: true, hint: 'Nothing to do: it is tried again, and goes on where it was.' },
+  'enroll-token': { retryable: true, hint: 'Nothing to do: the next attempt asks for another certificate.' },
+  'identity-locked': {
+    retryable: true,
+    hint: 'An agent that runs enrolls and rotates by itself: see `edgetally-agent status`. Stop it to do so by hand.',
+  },
+  'enroll-impossible': {
+    retryable: true,
+    hint: 'Set `enroll.claimCert` and `enroll.claimKey`, or `push.cert` and `push.key`.',
+  },
   'listen-failed': { retryable: true, hint: 'Check that nothing else uses this port, and that this user may.' },
   'session-taken-over': {
     retryable: true,

@@ -36,6 +36,10 @@ const status = z.object({
   backlog: z.object({ windows: count, bytes: count, oldestMs: z.int().nullable() }),
   /** Readings that are counted, and in no window of the backlog yet: their windows still gather. Not told by older agents. */
   open: z.object({ windows: count, readings: count, oldestMs: z.int().nullable() }).optional(),
+  /** The certificate that a gateway trusts, where it gets its own: any other of its thing may be deactivated. */
+  certificate: z
+    .object({ id: z.string().regex(/^[0-9a-f]{64}$/), notAfterMs: z.int(), confirmedMs: count.nullable() })
+    .optional(),
   /** Since the database was made: in = counted + duplicate + rejected + held. */
   readings: z.object({ in: count, counted: count, duplicate: count, rejected: count, held: count }),
   /**

@@ -3,24 +3,18 @@
  * freed by an answer 200 nor sent again for nothing.
  */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import mqtt from 'mqtt';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { type PushOptions, pushSchema } from '../agent/push/options.js';
 import { Push } from '../agent/push/push.js';
-import { systemClocks } from '../agent/time/clock.js';
-import { uplinkTls } from '../agent/uplink-tls.js';
+import { filesOf as filesIn, uplinkTls } from '../agent/uplink-tls.js';
 import { type MadeCertificates, makeCertificates } from '../certs.example/make-certs.js';
-import { startIotCore } from '../demo/iot-core.js';
-import { decodeBatch } from '../shared/batch.js';
-import { encodeReceipt } from '../shared/receipt.js';
-import { downTopic } from '../shared/topics.js';
 import { until } from './cloud-rig.js';
 import { MemoryBacklog } from './memory-backlog.js';
 import { type Appetite, startMqttEater } from './mqtt-eater.js';
+import { pemOf, receiptingCloud } from './receipting-cloud.js';
 
 const EPOCH = 'c0ffee00c0ffee00c0ffee00c0ffee00';
 const dir = t.testdir();
@@ -28,41 +22,6 @@ const certs = await makeCertificates(dir, { gateways: ['gw', 'other', 'cloud'] }
 
 function filesOf(made: MadeCertificates, name: string) {
   return { ca: made.ca, ...made.gateways.get(name)! };
-}
-
-function pemOf(files: { ca: string; cert: string; key: string }) {
-  return { ca: readFileSync(files.ca), cert: readFileSync(files.cert), key: readFileSync(files.key) };
-}
-
-/** IoT Core, with a cloud behind it that commits every batch. */
-async function cloud(t: Test) {
-  const core = await startIotCore({
-    ...pemOf({ ca: certs.ca, ...certs.server }),
-    port: 0,
-    limits: { connectIntervalMs: 0 },
-  });
-  const client = await mqtt.connectAsync(`mqtts://localhost:${core.port}`, {
-    ...pemOf(filesOf(certs, 'cloud')),
-    clientId: 'cloud',
-    protocolVersion: 4,
-  });
-  const seen: { sequence: number; windows: number }[] = [];
-  const receipts: Uint8Array[] = [];
-  client.on('message', (_topic, payload) => {
-    const decoded = decodeBatch(payload);
-    if (!decoded.ok) throw new Error(decoded.detail);
-    const { epoch, session, sequence, windows } = decoded.batch;
-    seen.push({ sequence, windows: windows.length });
-    const receipt = encodeReceipt({ epoch, committed: [{ session, sequences: [sequence] }], rejected: [], timeMs: 1 });
-    receipts.push(receipt);
-    client.publish(downTopic('gw', 'receipt'), Buffer.from(receipt));
-  });
-  await client.subscribeAsync('edgetally/v1/+/up/batch', { qos: 1 });
-  t.teardown(async () => {
-    await client.endAsync(true);
-    await core.stop();
-  });
-  return { core, seen, receipts };
 }
 
 interface Options {
@@ -109,7 +68,7 @@ async function gateway(
     log,
     status: () => Buffer.from('{}'),
     giveUp: () => undefined,
-    ...uplinkTls(options, 'gw', systemClocks(), log),
+    ...uplinkTls(options, filesIn(options), 'gw', () => ({ nowMs: Date.now(), isSure: true }), log),
   });
   uplink.start();
   const timer = setInterval(() => uplink.tick(), 20);
@@ -123,7 +82,7 @@ async function gateway(
 
 for (const appetite of ['swallow', 'reset'] as const) {
   t.test(`MQTT is blocked (${appetite}): HTTPS; when it is back, MQTT and the receipts`, async (t) => {
-    const { core, seen } = await cloud(t);
+    const { core, seen } = await receiptingCloud(t, certs);
     const { network, uplink, backlog } = await gateway(t, core.port, appetite);
     uplink.saved(backlog.add(3, 0, 1000));
     await until(() => uplink.state.postedWindows === 3);
@@ -159,7 +118,7 @@ for (const appetite of ['swallow', 'reset'] as const) {
 }
 
 t.test('without a receipt it is sent again after its patience, each time later, and that is counted', async (t) => {
-  const { core, seen } = await cloud(t);
+  const { core, seen } = await receiptingCloud(t, certs);
   const { uplink, backlog } = await gateway(t, core.port, 'reset', { fallback: { patience: 100 } });
   const times: number[] = [];
   uplink.saved(backlog.add(1, 0, 1000));
@@ -174,7 +133,7 @@ t.test('without a receipt it is sent again after its patience, each time later, 
 });
 
 t.test('receipts may be polled', async (t) => {
-  const { core, seen, receipts } = await cloud(t);
+  const { core, seen, receipts } = await receiptingCloud(t, certs);
   const asked: URL[] = [];
   const server = createServer(
     { ...pemOf({ ca: certs.ca, ...certs.server }), requestCert: true, rejectUnauthorized: true },
@@ -203,7 +162,7 @@ t.test('receipts may be polled', async (t) => {
 });
 
 t.test('what the endpoint refuses is told, and waits', async (t) => {
-  const { core, seen } = await cloud(t);
+  const { core, seen } = await receiptingCloud(t, certs);
   const { uplink, backlog } = await gateway(t, core.port, 'reset', { certificate: 'other' });
   uplink.saved(backlog.add(3, 0, 1000));
   await until(() => uplink.state.link.transport === 'https' && uplink.state.link.failures >= 3);
@@ -214,7 +173,7 @@ t.test('what the endpoint refuses is told, and waits', async (t) => {
 });
 
 t.test('then HTTPS does not get through either: nothing is lost', async (t) => {
-  const { core, seen } = await cloud(t);
+  const { core, seen } = await receiptingCloud(t, certs);
   const { network, uplink, backlog } = await gateway(t, core.port, 'none', { push: { alpn: 'x-not-served' } });
   uplink.saved(backlog.add(3, 0, 1000));
   await until(() => uplink.state.postedWindows === 3);
@@ -229,7 +188,7 @@ t.test('then HTTPS does not get through either: nothing is lost', async (t) => {
 });
 
 t.test('HTTPS only where it may be', async (t) => {
-  const { core } = await cloud(t);
+  const { core } = await receiptingCloud(t, certs);
   const { network, uplink } = await gateway(t, core.port, 'reset', { fallback: { enabled: false } });
   await until(() => network.eaten >= 6);
   t.match(uplink.state.link, { transport: 'mqtt' });

@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { EdgetallyError } from '../../shared/errors.js';
+import type { Answer } from '../mqtt/ask.js';
 import type { Carrier, Link, LinkHandlers, LinkState } from './link.js';
 
 /** A link whose attempts may be made rarer. */
@@ -84,6 +85,10 @@ export class FallbackLink implements Link {
 
   post(topic: string, payload: Uint8Array, retained: boolean): void {
     this.#up?.post(topic, payload, retained);
+  }
+
+  async ask(topic: string, question: string, timeoutMs: number): Promise<Answer> {
+    return this.#mqtt.ask(topic, question, timeoutMs);
   }
 
   async subscribe(topic: string): Promise<void> {

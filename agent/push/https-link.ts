@@ -8,6 +8,7 @@ import type { SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
 import { EdgetallyError } from '../../shared/errors.js';
 import { downTopic } from '../../shared/topics.js';
+import type { Answer } from '../mqtt/ask.js';
 import { Lifecycle, WAITS } from '../mqtt/lifecycle.js';
 import type { Fallback } from './endpoint.js';
 import { HttpsConnection } from './https-connection.js';
@@ -83,6 +84,10 @@ export class HttpsLink implements Link {
 
   post(): void {
     // see above
+  }
+
+  async ask(topic: string): Promise<Answer> {
+    throw new EdgetallyError('link-refused', `${topic} is answered over MQTT only`);
   }
 
   async subscribe(): Promise<void> {

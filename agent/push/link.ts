@@ -8,6 +8,7 @@
 import type { IClientOptions } from 'mqtt';
 import type { EdgetallyError } from '../../shared/errors.js';
 import type { MqttEnd } from '../../shared/mqtt-reasons.js';
+import type { Answer } from '../mqtt/ask.js';
 import type { Grant } from './credit.js';
 
 export type Transport = 'mqtt' | 'https';
@@ -57,6 +58,8 @@ export interface Link {
   send(topic: string, payload: Uint8Array): Promise<void>;
   /** The status, which is to stand at its topic if `retained`. Lost without a word where the link is not up or cannot carry it. */
   post(topic: string, payload: Uint8Array, retained: boolean): void;
+  /** A question to the broker itself. Rejects where there is no answer in time. */
+  ask(topic: string, question: string, timeoutMs: number): Promise<Answer>;
   /** Rejects where the other side refuses it. */
   subscribe(topic: string): Promise<void>;
 }

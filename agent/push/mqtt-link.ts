@@ -1,6 +1,7 @@
 /** The uplink over MQTT: what is published and subscribed on the connection of the moment. */
 import type { Logger } from 'pino';
 import { EdgetallyError } from '../../shared/errors.js';
+import { type Answer, ask } from '../mqtt/ask.js';
 import { MqttConnection } from '../mqtt/connection.js';
 import { Lifecycle, type Protocol, WAITS } from '../mqtt/lifecycle.js';
 import { mqttAlpn } from './endpoint.js';
@@ -75,6 +76,11 @@ export class MqttLink implements Link {
     this.#up?.client.publish(topic, Buffer.from(payload), { qos: 1, retain: retained }, (error) => {
       if (error) this.#log.debug({ topic, error: error.message }, 'publish not acknowledged');
     });
+  }
+
+  async ask(topic: string, question: string, timeoutMs: number): Promise<Answer> {
+    if (this.#up === undefined) throw new EdgetallyError('link-lost', 'the link is down');
+    return ask(this.#up.client, topic, question, timeoutMs);
   }
 
   async subscribe(topic: string): Promise<void> {

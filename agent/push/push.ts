@@ -43,6 +43,8 @@ export interface PushContext {
   /** TLS files, read and checked. */
   readonly credentials: LinkHandlers['credentials'];
   readonly explain: LinkHandlers['explain'];
+  /** Told what shows that the credentials are good. */
+  readonly witness?: { up(): void; receipt(): void };
   /** The link has been useless for so long that only a new process may help. */
   giveUp(): void;
 }
@@ -63,7 +65,7 @@ export interface PushState {
 
 export class Push {
   readonly #context: PushContext;
-  readonly #link: Link;
+  readonly link: Link;
   readonly #outbox: Outbox;
   readonly #answers: Answers;
   readonly #credit: Credit;
@@ -108,7 +110,7 @@ export class Push {
       down: () => this.#down(),
       message: (topic, payload) => this.#message(topic, payload),
     };
-    this.#link = makeUplink(
+    this.link = makeUplink(
       options,
       { gateway: context.gateway, epoch, session },
       handlers,
@@ -120,7 +122,7 @@ export class Push {
   get state(): PushState {
     const receiptAtMs = this.#answers.lastMs;
     return {
-      link: this.#link.state,
+      link: this.link.state,
       inFlight: this.#outbox.inFlight,
       postedWindows: this.#outbox.postedWindows,
       receiptAgeMs: receiptAtMs === undefined ? null : Math.round(this.#context.clock.steadyMs() - receiptAtMs),
@@ -131,7 +133,7 @@ export class Push {
   }
 
   start(): void {
-    this.#link.start();
+    this.link.start();
   }
 
   /** Says goodbye and closes the link; what has no receipt stays in the buffer. */
@@ -139,7 +141,7 @@ export class Push {
     clearTimeout(this.#timer);
     if (this.#ready !== undefined) this.#publishStatus('stopped');
     this.#ready = undefined;
-    await this.#link.stop();
+    await this.link.stop();
   }
 
   /** These windows were saved: they may go. */
@@ -160,7 +162,7 @@ export class Push {
   }
 
   #watch(nowMs: number): void {
-    const mayHear = this.#link.state.state === 'up' && this.#ready?.blind === undefined;
+    const mayHear = this.link.state.state === 'up' && this.#ready?.blind === undefined;
     if (!mayHear) this.#watchdog.pause();
     else if (this.#ready !== undefined && !this.#isOwed) this.#watchdog.calm();
     else this.#act(this.#watchdog.silent(nowMs, this.#answers.patienceMs));
@@ -183,7 +185,7 @@ export class Push {
     }
     this.#counters[step === 'new-socket' ? 'newSockets' : 'newClients']++;
     this.#context.log.warn({ silentMs, step }, 'the link is up and no receipt comes: connecting anew');
-    this.#link.renew(step === 'new-client');
+    this.link.renew(step === 'new-client');
   }
 
   async #clientOptions(...attempt: Parameters<LinkHandlers['credentials']>): Promise<IClientOptions> {
@@ -206,14 +208,15 @@ export class Push {
     const topic = downTopic(this.#context.gateway, 'receipt');
     try {
       // before the first batch, or its receipt would find nobody
-      await this.#link.subscribe(topic);
+      await this.link.subscribe(topic);
     } catch (error) {
       this.#context.log.error({ topic, error: (error as Error).message }, 'no receipts: subscription failed');
-      this.#link.renew(false);
+      this.link.renew(false);
       return;
     }
     this.#ready = carrier;
-    const { blind } = carrier;
+    const { blind, transport } = carrier;
+    if (transport === 'mqtt') this.#context.witness?.up();
     if (blind === undefined) this.#outbox.recall();
     this.#outbox.linkUp();
     this.#credit.linkUp(this.#context.clock.steadyMs(), Math.random(), blind?.grant);
@@ -232,7 +235,7 @@ export class Push {
     const isRetained = how === 'new' || this.#context.options.basicIngestRule === undefined;
     const topic = isRetained ? upTopic(this.#context.gateway, 'status') : this.#ingestTopic('status');
     this.#statusAtMs = this.#context.clock.steadyMs();
-    this.#link.post(topic, this.#context.status(state), isRetained);
+    this.link.post(topic, this.#context.status(state), isRetained);
   }
 
   #ingestTopic(kind: UpKind): string {
@@ -270,7 +273,7 @@ export class Push {
     const { payload, sequence } = outgoing;
     const topic = this.#ingestTopic('batch');
     const blind = this.#ready?.blind;
-    this.#link.send(topic, payload).then(
+    this.link.send(topic, payload).then(
       () => blind && this.#outbox.posted(sequence, this.#context.clock.steadyMs(), blind.patienceMs),
       (error: Error) => this.#context.log.debug({ topic, error: error.message }, 'a batch was not taken'),
     );
@@ -282,7 +285,10 @@ export class Push {
 
   #message(topic: string, payload: Uint8Array): void {
     if (topic !== downTopic(this.#context.gateway, 'receipt')) return;
-    if (this.#answers.take(payload, this.#context.clock.steadyMs())) this.#watchdog.calm();
+    if (this.#answers.take(payload, this.#context.clock.steadyMs())) {
+      this.#watchdog.calm();
+      if (this.#ready?.transport === 'mqtt') this.#context.witness?.receipt();
+    }
     this.#pump();
   }
 }

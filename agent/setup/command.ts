@@ -15,7 +15,7 @@ import { EdgetallyError } from '../../shared/errors.js';
 import { checkConfig } from '../check.js';
 import { type PushOptions, pushSchema } from '../push/options.js';
 import { systemClocks } from '../time/clock.js';
-import { uplinkTls } from '../uplink-tls.js';
+import { filesOf, uplinkTls } from '../uplink-tls.js';
 import { listen, tryBroker } from './listen.js';
 import { type Proposal, proposeRoutes } from './propose.js';
 
@@ -133,9 +133,10 @@ async function uplink(options: SetupOptions, gateway: string, ask: Ask): Promise
 }
 
 async function triedUplink(push: PushOptions, gateway: string): Promise<string> {
-  const tls = uplinkTls(push, gateway, systemClocks(), pino({ level: 'silent' }));
+  const judge = () => ({ nowMs: systemClocks().nowMs(), isSure: true });
+  const tls = uplinkTls(push, filesOf(push), gateway, judge, pino({ level: 'silent' }));
   try {
-    await tryBroker(push.url, { clientId: gateway, ...(await tls.credentials()) });
+    await tryBroker(push.url, { clientId: gateway, ...(await tls.credentials('mqtt', new AbortController().signal)) });
     return `${push.url} lets this gateway in.`;
   } catch (error) {
     const problem = error instanceof EdgetallyError ? `${error.message}. ${error.hint}` : (error as Error).message;
