@@ -117,8 +117,10 @@ function acknowledgeAfter(client: MqttClient, handlers: ConnectionHandlers, fail
     waiting--;
     // After the end nobody waits for a PUBACK; the broker sends the message again, which changes nothing.
     if (client.connected && messageId !== undefined) client.stream.write(pubacks([messageId]));
-    goOn?.();
+    // The next message may come within this call, and find no room either.
+    const next = goOn;
     goOn = undefined;
+    next?.();
   };
   client.handleMessage = (packet, done) => {
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
