@@ -9,7 +9,14 @@ import { quotaSchema } from './store/quota-options.js';
 
 export const cloudSchema = z.strictObject({
   version: configVersion(1).describe('Version of this file’s format.'),
-  database: z.string().min(1).default('./edgetally-cloud.db').describe('The SQLite file; made if it is not there.'),
+  database: z
+    .string()
+    .min(1)
+    .default('./edgetally-cloud.db')
+    .describe(
+      'The SQLite file, made if it is not there; or `dynamodb://TABLE`, a table of the region, the endpoint and the role that the ' +
+        'standard environment of the AWS SDK says (docs/aws.md).',
+    ),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least serious messages to log.'),
   mqtt: mqttSchema.describe('Where batches come from.'),
   receiptDelay: duration
@@ -31,7 +38,9 @@ export const cloudSchema = z.strictObject({
     ),
   maxQuarantineBytes: byteSize
     .default(64 * 1024 * 1024)
-    .describe('Rejected batches are kept whole, up to this size together; the oldest make room, and are counted.'),
+    .describe(
+      'Rejected batches are kept whole, up to this size together; the oldest make room, and are counted. On DynamoDB each gateway has a room of its own.',
+    ),
   quota: quotaSchema
     .prefault({})
     .describe(

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
 import { VERSION } from '../shared/version.js';
 import { readConfig } from './config.js';
+import { openDatabase, openReader } from './database.js';
 import { formatReport, lossLine } from './report/formats.js';
 import { formatGateways, listGateways } from './report/gateways.js';
 import { formatLosses, listLosses } from './report/losses.js';
@@ -21,7 +22,6 @@ import { reconcile, verdictOf } from './report/reconcile.js';
 import { formatReconciliation } from './report/reconcile-formats.js';
 import { runReport } from './report/report.js';
 import { Service } from './service.js';
-import { openSqliteReader } from './store/sqlite/store.js';
 import type { SnapshotStore } from './store/store.js';
 
 interface DatabaseOptions {
@@ -33,7 +33,7 @@ const EXIT_CODES = { equal: 0, different: 1, unknown: 3 } as const;
 /** Of an error that is not a wrong argument. */
 let errorCode = 1;
 
-const DATABASE = new Option('--database <file>', 'the database of the cloud side');
+const DATABASE = new Option('--database <file>', 'the database of the cloud side: a file, or dynamodb://TABLE');
 const CONFIG = new Option('--config <file>', 'the configuration of the cloud side').env('EDGETALLY_CLOUD_CONFIG');
 const FORMAT = new Option('--format <format>', 'how to print').choices([...FORMATS]).default('table');
 
@@ -134,7 +134,7 @@ async function run(path: string | undefined): Promise<void> {
   if (path === undefined) throw new EdgetallyError('usage', 'run needs --config FILE');
   const config = readConfig(path, process.env);
   const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
-  const service = new Service(config, log, Date.now);
+  const service = new Service(config, await openDatabase(config, log, Date.now), log, Date.now);
   const stop = (signal: NodeJS.Signals) => {
     log.info({ signal }, 'stopping');
     service.stop().catch(fail);
@@ -148,7 +148,7 @@ async function run(path: string | undefined): Promise<void> {
 async function withDatabase(options: DatabaseOptions, work: (store: SnapshotStore) => Promise<string>): Promise<void> {
   const path = options.database ?? (options.config && readConfig(options.config, process.env).database);
   if (path === undefined) throw new EdgetallyError('usage', 'which database? Give --database FILE or --config FILE');
-  const store = openSqliteReader(path);
+  const store = await openReader(path, Date.now);
   try {
     process.stdout.write(await work(store));
   } finally {

@@ -4,9 +4,9 @@ import { Consumer, type ConsumerState } from './accept/consumer.js';
 import type { CloudConfig } from './config.js';
 import { type ConsolidateBooks, Consolidator } from './consolidate/consolidator.js';
 import { CreditBook } from './consolidate/credit.js';
+import type { OpenDatabase, RollUpWorker } from './database.js';
 import type { Log } from './log.js';
-import { RollUpThread } from './roll-up-thread.js';
-import { openSqliteStore, type SqliteStore } from './store/sqlite/store.js';
+import type { Store } from './store/store.js';
 
 export interface ServiceState {
   readonly consumer: ConsumerState;
@@ -14,20 +14,19 @@ export interface ServiceState {
 }
 
 export class Service {
-  readonly store: SqliteStore;
+  readonly store: Store;
   readonly #log: Log;
   readonly #consumer: Consumer;
   readonly #consolidator: Consolidator;
-  readonly #rollUps: RollUpThread;
+  readonly #rollUps: RollUpWorker;
   readonly #stopping = new AbortController();
   #stopped: Promise<void> | undefined;
 
-  /** Opens the database: a file that cannot be used is an error here. */
-  constructor(config: CloudConfig, log: Log, now: () => number) {
-    const { database: path, maxQuarantineBytes, quota, rollUpDelay: settleMs } = config;
+  /** The database is its own from then on: it closes it. */
+  constructor(config: CloudConfig, { store, rollUps }: OpenDatabase, log: Log, now: () => number) {
     this.#log = log;
-    this.store = openSqliteStore({ path, maxQuarantineBytes, quota });
-    this.#rollUps = new RollUpThread({ path, settleMs, put: (rows) => this.store.putRollUpRows(rows), log });
+    this.store = store;
+    this.#rollUps = rollUps;
     this.#consolidator = new Consolidator({
       store: this.store,
       send: (topic, payload) => this.#consumer.send(topic, payload),

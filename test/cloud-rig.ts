@@ -137,9 +137,9 @@ export class CloudProcess {
   readonly database: string;
   #child: ChildProcess | undefined;
 
-  constructor(t: Test, dir: string, mqttOptions: object, name = 'cloud') {
+  constructor(t: Test, dir: string, mqttOptions: object, name = 'cloud', database = join(dir, `${name}.db`)) {
     this.config = join(dir, `${name}.yaml`);
-    this.database = join(dir, `${name}.db`);
+    this.database = database;
     const backoff = { minBackoff: '20ms', maxBackoff: '100ms' };
     const mqtt = { clientId: name, ...backoff, ...mqttOptions };
     writeFileSync(this.config, stringify({ database: this.database, rollUpDelay: '10ms', mqtt }));
@@ -171,7 +171,7 @@ export class CloudProcess {
     return child.exitCode;
   }
 
-  async command(name: 'report' | 'gateways', ...options: string[]): Promise<string> {
+  async command(name: 'report' | 'gateways' | 'losses' | 'reconcile', ...options: string[]): Promise<string> {
     return (await run(process.execPath, [BIN, name, '--config', this.config, ...options])).stdout;
   }
 }

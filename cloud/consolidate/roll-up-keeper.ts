@@ -20,6 +20,8 @@ export interface RollUpKeeperOptions {
   readonly now: () => number;
   /** Work in one go. */
   readonly sliceMs?: number;
+  /** See RollUpSlicesOptions. */
+  readonly refreshMs?: number;
   /** How long a rest is, beside the work before it. */
   readonly rests?: Readonly<Record<RollUpWork, number>>;
 }

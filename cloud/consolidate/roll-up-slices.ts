@@ -25,6 +25,8 @@ export interface RollUpSlicesOptions {
   readonly now: () => number;
   /** Work in one go. */
   readonly sliceMs: number;
+  /** Hours, days and months that are going on are computed once in this time at most; a minute where it is left out. */
+  readonly refreshMs?: number;
   /** Ends a slice early. */
   readonly signal: AbortSignal;
 }
@@ -33,7 +35,6 @@ export interface RollUpSlicesOptions {
 export type RollUpWork = 'over' | 'goingOn';
 
 const MAX_IN_SLICE = 256;
-/** An hour that goes on is computed once in this time at most. */
 const REFRESH_MS = 60_000;
 /** Windows come for some time after their hour is over. */
 const STRAGGLING_MS = 90_000;
@@ -85,7 +86,7 @@ export class RollUpSlices {
     const before = (ms: number) => (wentBack ? Number.MAX_SAFE_INTEGER : nowMs - ms);
     const limit = MAX_IN_SLICE + this.#hopeless.size;
     const over = { staleSinceMs: before(this.#options.settleMs), overByMs: before(STRAGGLING_MS), limit };
-    const goingOn = { staleSinceMs: before(REFRESH_MS), limit };
+    const goingOn = { staleSinceMs: before(this.#options.refreshMs ?? REFRESH_MS), limit };
     for (const [kind, query] of [['over', over] as const, ['goingOn', goingOn] as const]) {
       for (const level of LEVELS) {
         const due = await snapshot.due(level, query);

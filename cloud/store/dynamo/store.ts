@@ -20,6 +20,7 @@ export interface DynamoStoreOptions {
   readonly quota?: Quota;
   /** Receipts are due at once where it is left out. */
   readonly receipts?: ReceiptOptions;
+  readonly now?: () => number;
   /** By default what the standard environment of the AWS SDK says: region, endpoint, credentials. */
   readonly client?: DynamoDBClient;
 }

@@ -19,6 +19,13 @@ export interface TestTable {
 /** Nobody asks dynalite who we are. */
 const IDENTITY = { region: 'eu-central-1', credentials: { accessKeyId: 'test', secretAccessKey: 'test' } };
 
+/** The same as the standard environment of a process. */
+export function environmentFor({ endpoint }: TestTable): Record<string, string> {
+  const { accessKeyId, secretAccessKey } = IDENTITY.credentials;
+  const identity = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  return { AWS_REGION: IDENTITY.region, AWS_ENDPOINT_URL_DYNAMODB: endpoint, ...identity };
+}
+
 let tables = 0;
 
 export async function tableForTests(t: Test): Promise<TestTable> {
