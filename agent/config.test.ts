@@ -107,7 +107,7 @@ push:
       'edge.yaml:6:14: accept.routes[0].topic: got "plant/#/x", expected # only as the last level',
       'edge.yaml:7:15: accept.routes[0].window: got "7m", expected a length of 1s or more that divides a day, such as 10s, 1m, 15m, 1h',
       'edge.yaml:8:7: accept.routes[0].tme: got an unknown key, did you mean time?',
-      'edge.yaml:9:1: push.url: got nothing, expected text, this key is required (The broker the cloud side listens on, such as mqtts://abc-ats.iot.eu-central-1.amazonaws.com:8883.)',
+      'edge.yaml:9:1: push.url: got nothing, expected text, this key is required (The broker the cloud side listens on, such as mqtts://abc-ats.iot.eu-central-1.amazonaws.com:8883; greengrass-ipc: for that of a Greengrass nucleus.)',
       'edge.yaml:10:16: push.maxInFlight: got 1000, expected at most 100',
       '8 problems. Mend the lines named above; every key is described in docs/config.md.',
     ].join('\n'),

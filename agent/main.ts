@@ -6,21 +6,20 @@ import { type Logger, pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
 import { VERSION } from '../shared/version.js';
 import { hashPassword } from './accept/broker-access.js';
-import { Agent, databasePath } from './agent.js';
+import { Agent } from './agent.js';
 import { checkConfig } from './check.js';
 import { type AgentConfig, loadAgentConfig, readConfig } from './config.js';
 import { type CommandContext, enroll, rotate } from './enroll/command.js';
+import { runComponent } from './greengrass/component.js';
 import { runImport } from './import-command.js';
+import { constantly, runAgents } from './run.js';
 import { setupCommand } from './setup/command.js';
 import { simulateCommand } from './simulate/command.js';
 import { type AgentStatus, askStatus, socketPath } from './status.js';
 import { statusText } from './status-view.js';
-import { type ServiceManager, serviceManager } from './systemd.js';
+import { serviceManager } from './systemd.js';
 
 const CONFIG_PLACES = ['edgetally.yaml', '/etc/edgetally/edgetally.yaml'] as const;
-
-/** For the supervisor: nothing is wrong with the configuration, start it again (EX_TEMPFAIL of sysexits.h). */
-const EXIT_GAVE_UP = 75;
 
 function configOption(): Option {
   const found = CONFIG_PLACES.find((path) => existsSync(path)) ?? CONFIG_PLACES[0];
@@ -36,7 +35,18 @@ program
   .command('run')
   .description('take readings in and push their statistics, until stopped')
   .addOption(configOption())
-  .action(async ({ config }: { config: string }) => run(await loadAgentConfig(config, process.env)));
+  .action(async ({ config }: { config: string }) => {
+    const source = constantly(await loadAgentConfig(config, process.env));
+    const log = logger();
+    process.exitCode = await runAgents(source, serviceManager(process.env, log), log);
+  });
+
+program
+  .command('greengrass')
+  .description('run as a component of AWS IoT Greengrass: the nucleus has the configuration')
+  .action(async () => {
+    process.exitCode = await runComponent(process.env, logger());
+  });
 
 program
   .command('check')
@@ -120,28 +130,8 @@ function certificateContext({ gateway, data, push, enroll: options }: AgentConfi
   };
 }
 
-async function run(config: AgentConfig): Promise<void> {
-  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
-  const stopped = new Promise<'stopped'>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stopped'));
-  });
-  const manager = serviceManager(process.env, log);
-  // a database that turns out to be damaged is salvaged by the next agent: supervisors do not start a process often
-  while ((await runOnce(config, log, manager, stopped)) === 'damaged');
-}
-
-async function runOnce(config: AgentConfig, log: Logger, manager: ServiceManager, stopped: Promise<'stopped'>) {
-  const agent = new Agent(config, log, 'run');
-  await agent.start();
-  manager.ready(`gateway ${config.gateway}`);
-  log.info({ gateway: config.gateway, version: VERSION, database: databasePath(config) }, 'ready');
-  const gaveUp = agent.gaveUp.then(() => 'gave up' as const);
-  const end = await Promise.race([stopped, gaveUp, agent.damaged.then(() => 'damaged' as const)]);
-  log.info('stopping');
-  if (end !== 'damaged') manager.stopping();
-  await agent.stop();
-  if (end === 'gave up') process.exitCode = EXIT_GAVE_UP;
-  return end;
+function logger(): Logger {
+  return pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
 }
 
 try {

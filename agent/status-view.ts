@@ -5,7 +5,7 @@ import type { AgentStatus } from './status.js';
 import { doubtText } from './time/time-keeper.js';
 
 const SAMPLES_SHOWN = 5;
-const TRANSPORTS: Readonly<Record<Transport, string>> = { mqtt: 'MQTT', https: 'HTTPS' };
+const TRANSPORTS: Readonly<Record<Transport, string>> = { mqtt: 'MQTT', https: 'HTTPS', nucleus: 'the nucleus' };
 /** A receipt that is owed for longer is worth a word. */
 const NOTABLE_MS = 10_000;
 

@@ -189,9 +189,11 @@ export class Lifecycle<C extends Connection> {
 export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
   const over = new AbortController();
   const late = sleep(ms, undefined, { signal: over.signal }).catch(() => undefined);
-  const first = await Promise.race([promise, late]);
-  over.abort();
-  return first;
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    over.abort();
+  }
 }
 
 function asError(error: unknown): EdgetallyError {

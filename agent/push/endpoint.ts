@@ -40,3 +40,15 @@ export function fallbackOf({ url, fallback }: Pick<PushOptions, 'url' | 'fallbac
   if (broker.protocol !== 'mqtts:' || !isAwsEndpoint(broker)) return undefined;
   return { origin: new URL(`https://${broker.hostname}`), alpn: AWS_HTTPS };
 }
+
+/** What a Greengrass nucleus takes: the buffers of Nucleus Lite hold 5,000 bytes, topic and all. */
+const NUCLEUS_BYTES = 4_500;
+
+/** Whether batches go by the connection of a nucleus, and none of our own. */
+export function isNucleus({ url }: Pick<PushOptions, 'url'>): boolean {
+  return url === 'greengrass-ipc:';
+}
+
+export function largestBatch(options: Pick<PushOptions, 'url' | 'maxBatchBytes'>): number {
+  return isNucleus(options) ? Math.min(options.maxBatchBytes, NUCLEUS_BYTES) : options.maxBatchBytes;
+}

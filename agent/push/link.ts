@@ -11,7 +11,8 @@ import type { MqttEnd } from '../../shared/mqtt-reasons.js';
 import type { Answer } from '../mqtt/ask.js';
 import type { Grant } from './credit.js';
 
-export type Transport = 'mqtt' | 'https';
+/** `nucleus`: the MQTT connection of a Greengrass nucleus on this machine. */
+export type Transport = 'mqtt' | 'https' | 'nucleus';
 
 /** Of a link on which no receipt comes by itself. */
 export interface Blind {

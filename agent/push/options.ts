@@ -49,8 +49,11 @@ const fallbackSchema = z.strictObject({
 export const pushSchema = z.strictObject({
   url: z
     .string()
-    .regex(/^(mqtt|mqtts):\/\/.+/, 'expected mqtt://host[:port] or mqtts://host[:port]')
-    .describe('The broker the cloud side listens on, such as mqtts://abc-ats.iot.eu-central-1.amazonaws.com:8883.'),
+    .regex(/^(mqtts?:\/\/.+|greengrass-ipc:)$/, 'expected mqtt://host[:port], mqtts://host[:port] or greengrass-ipc:')
+    .describe(
+      'The broker the cloud side listens on, such as mqtts://abc-ats.iot.eu-central-1.amazonaws.com:8883; greengrass-ipc: for that ' +
+        'of a Greengrass nucleus.',
+    ),
   alpn: z
     .string()
     .min(1)

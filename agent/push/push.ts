@@ -13,6 +13,7 @@ import type { WindowId } from '../stored-window.js';
 import { Answers } from './answers.js';
 import type { Backlog } from './backlog.js';
 import { Credit } from './credit.js';
+import { isNucleus, largestBatch } from './endpoint.js';
 import type { Carrier, Link, LinkHandlers, LinkState } from './link.js';
 import type { PushOptions } from './options.js';
 import { Outbox } from './outbox.js';
@@ -73,6 +74,7 @@ export class Push {
   readonly #watchdog: Watchdog;
   /** The link is up, and where it brings receipts they would be heard. */
   #ready: Carrier | undefined;
+  #isStopped = false;
   /** When something was sent last. */
   #sentAtMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
@@ -87,7 +89,7 @@ export class Push {
       backlog,
       limits: {
         maxInFlight: options.maxInFlight,
-        maxBatchBytes: options.maxBatchBytes,
+        maxBatchBytes: largestBatch(options),
         receiptTimeoutMs: options.receiptTimeout,
       },
       credit: this.#credit,
@@ -101,7 +103,8 @@ export class Push {
     this.#pacer = new Pacer(options.maxPublishesPerSecond, options.maxBytesPerSecond, clock.steadyMs());
     this.#watchdog = new Watchdog({
       silenceMs: options.watchdog,
-      exitMs: options.exitAfter === 0 ? undefined : options.exitAfter,
+      // a link to a nucleus is up whether the nucleus is online or not: that no receipt comes is no reason to end
+      exitMs: options.exitAfter === 0 || isNucleus(options) ? undefined : options.exitAfter,
     });
     const handlers: LinkHandlers = {
       credentials: (transport, signal) => this.#clientOptions(transport, signal),
@@ -138,6 +141,7 @@ export class Push {
 
   /** Says goodbye and closes the link; what has no receipt stays in the buffer. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
     if (this.#ready !== undefined) this.#publishStatus('stopped');
     this.#ready = undefined;
@@ -214,6 +218,7 @@ export class Push {
       this.link.renew(false);
       return;
     }
+    if (this.#isStopped) return; // while it subscribed
     this.#ready = carrier;
     const { blind, transport } = carrier;
     if (transport === 'mqtt') this.#context.witness?.up();

@@ -1,10 +1,11 @@
-/** Which link there is, by the options: MQTT alone, or with HTTPS in its place where that can be. */
+/** Which link there is, by the options: a nucleus’s, MQTT alone, or MQTT with HTTPS in its place where that can be. */
 import type { Logger } from 'pino';
-import { fallbackOf } from './endpoint.js';
+import { fallbackOf, isNucleus } from './endpoint.js';
 import { FallbackLink } from './fallback-link.js';
 import { HttpsLink } from './https-link.js';
 import type { Link, LinkHandlers } from './link.js';
 import { MqttLink } from './mqtt-link.js';
+import { NucleusLink } from './nucleus-link.js';
 import type { PushOptions } from './options.js';
 
 /** For whom receipts are. */
@@ -21,6 +22,7 @@ export function makeUplink(
   monotonicMs: () => number,
   log: Logger,
 ): Link {
+  if (isNucleus(options)) return new NucleusLink(options, handlers, monotonicMs, log);
   const fallback = fallbackOf(options);
   const mqtt = (of: LinkHandlers) => new MqttLink(options, of, monotonicMs, log);
   if (fallback === undefined) return mqtt(handlers);
