@@ -17,12 +17,11 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Aedes, type AuthenticateError, type Client, type PublishPacket } from 'aedes';
 import { PACKET } from './frames.js';
-import { type Gate, gateOf } from './gate.js';
 import { GuardedConnection } from './guard.js';
 import { httpsPublish } from './https-publish.js';
 import { ConnectionLimits, ConnectRate, IOT_CORE_LIMITS, type Limits, type Refusal } from './limits.js';
 import { messagesIn, messagesOfApi, messagesOut } from './meter.js';
-import { mayPublishByHttps } from './policy.js';
+import { CLAIM_PERMISSIONS, mayPublishByHttps, permissionsOf } from './policy.js';
 import type { Provisioning } from './provisioning.js';
 import { type RuleOptions, ruleOutput, takes } from './rule.js';
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './sessions.js';
@@ -194,12 +193,12 @@ async function startBroker(
   refuse: (refusal: Refusal) => void,
 ): Promise<{ broker: Aedes; sessions: Sessions }> {
   const connected = new Set<string>();
-  const gate: Gate = gateOf(provisioning);
+  const may = (name: string) => (provisioning?.isClaim(name) ? CLAIM_PERMISSIONS : permissionsOf(name));
   /** What each client subscribed to. */
   const heard = new WeakMap<Client, Set<string>>();
   const broker = await Aedes.createBroker({
     authenticate: (client, _username, _password, done) => {
-      const allowed = gate.mayConnect(nameOf(client), client.id);
+      const allowed = may(nameOf(client)).mayConnect(client.id);
       const hasRoom = client.clean || sessions.hasRoomFor(client.id);
       if (!allowed) refuse('client-id-denied');
       else if (!hasRoom) refuse('too-many-sessions');
@@ -208,7 +207,7 @@ async function startBroker(
       else done(denied(`${nameOf(client)} may not connect as ${client.id}`), false);
     },
     authorizePublish: (client, packet, done) => {
-      if (client === null || gate.mayPublish(nameOf(client), packet.topic, packet.retain)) {
+      if (client === null || may(nameOf(client)).mayPublish(packet.topic, packet.retain)) {
         if (client !== null && provisioning?.isRequest(packet.topic))
           void answer(provisioning, client, packet, heard.get(client));
         return done(null);
@@ -218,7 +217,7 @@ async function startBroker(
     },
     authorizeSubscribe: (client, subscription, done) => {
       const filter = subscription.topic.replace(/^\$share\/[^/]+\//, '');
-      if (gate.maySubscribe(nameOf(client), filter)) {
+      if (may(nameOf(client)).maySubscribe(filter)) {
         heard.set(client, (heard.get(client) ?? new Set()).add(filter));
         subscription.topic = filter;
         return done(null, subscription);

@@ -5,7 +5,7 @@
  * As on AWS, a certificate is pending until it is provisioned, a token is good once, and answers go to whoever asked.
  */
 import { randomUUID, X509Certificate } from 'node:crypto';
-import { ANSWERS, CLAIM_CLIENT_PREFIX, CREATE_FROM_CSR_TOPIC } from '../shared/provisioning.js';
+import { CREATE_FROM_CSR_TOPIC } from '../shared/provisioning.js';
 import { type AuthorityFiles, CertificateAuthority } from './certificate-authority.js';
 
 export interface HookRequest {
@@ -72,16 +72,8 @@ export class Provisioning {
     return this.#options.claims.includes(name);
   }
 
-  mayConnect(clientId: string): boolean {
-    return clientId.startsWith(CLAIM_CLIENT_PREFIX);
-  }
-
   isRequest(topic: string): boolean {
     return topic === CREATE_FROM_CSR_TOPIC || PROVISION.test(topic);
-  }
-
-  isAnswer(topic: string): boolean {
-    return this.isRequest(topic.replace(new RegExp(`/(${ANSWERS.join('|')})$`), '')) && !this.isRequest(topic);
   }
 
   /** Certificates that were made elsewhere are none of ours. `fingerprint`: SHA-256, as Node writes it. */
