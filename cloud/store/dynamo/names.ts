@@ -4,7 +4,7 @@
  * once one finds the place taken, reads what the other added, and tries again.
  */
 import { keyed, textOf } from './attributes.js';
-import { ABSENT, type Requests } from './requests.js';
+import { ABSENT, type Item, type Requests } from './requests.js';
 
 /** Names in one item: a name has 256 bytes at most, an item 400 KB. */
 const MAX_NAMES = 400;
@@ -36,7 +36,7 @@ export class NameLog<T> {
   async refresh(): Promise<void> {
     const { size } = this;
     for (const item of await this.#requests.queryAll(this.#pk, sk(size), sk(Number.MAX_SAFE_INTEGER))) {
-      this.#add(JSON.parse(textOf(item, 'd')) as T[]);
+      this.#add(firstOf(item), JSON.parse(textOf(item, 'd')) as T[]);
     }
   }
 
@@ -49,8 +49,9 @@ export class NameLog<T> {
     if (this.#unknown(entries).length > 0) await this.refresh();
     for (let rest = this.#unknown(entries); rest.length > 0; rest = this.#unknown(entries)) {
       const next = rest.slice(0, MAX_NAMES);
-      const item = { ...keyed({ pk: this.#pk, sk: sk(this.size) }), d: { S: JSON.stringify(next) } };
-      if (await this.#requests.put('names', item, ABSENT)) this.#add(next);
+      const first = this.size;
+      const item = { ...keyed({ pk: this.#pk, sk: sk(first) }), d: { S: JSON.stringify(next) } };
+      if (await this.#requests.put('names', item, ABSENT)) this.#add(first, next);
       else await this.refresh();
     }
   }
@@ -64,7 +65,9 @@ export class NameLog<T> {
     ];
   }
 
-  #add(entries: readonly T[]): void {
+  /** Of two that read, or wrote and read, at once the second finds it known. */
+  #add(first: number, entries: readonly T[]): void {
+    if (first !== this.size) return;
     for (const entry of entries) {
       this.#ids.set(this.#keyOf(entry), this.#entries.length);
       this.#entries.push(entry);
@@ -72,6 +75,12 @@ export class NameLog<T> {
   }
 }
 
+const PREFIX = 'names#';
+
 function sk(first: number): string {
-  return `names#${String(first).padStart(16, '0')}`;
+  return `${PREFIX}${String(first).padStart(16, '0')}`;
+}
+
+function firstOf(item: Item): number {
+  return Number(textOf(item, 'sk').slice(PREFIX.length));
 }
