@@ -29,6 +29,8 @@ export interface ProvisioningRules {
   hook?: (request: HookRequest) => boolean;
   /** Takes the place of the answer, or holds it up. */
   interrupt?: (topic: string) => Promise<Rejection | undefined>;
+  /** What becomes of a certificate once it is provisioned. */
+  spoil?: (certificate: IssuedCertificate) => void;
   tokenLifeMs?: number;
   /** From now on, of certificates. */
   validity?: { notBefore: Date; notAfter: Date };
@@ -129,6 +131,7 @@ export class Provisioning {
     this.#tokens.delete(String(certificateOwnershipToken));
     certificate.status = 'active';
     certificate.thing = thingOf(request);
+    this.#options.rules.spoil?.(certificate);
     return { thingName: certificate.thing, deviceConfiguration: {} };
   }
 }

@@ -59,7 +59,7 @@ export class Identity {
   #shownId: string | undefined;
   /** Connections in a row with the certificate on trial that brought no receipt. */
   #failures = 0;
-  /** Connections in a row with the trusted certificate that never were up. */
+  /** Connections in a row with the trusted certificate that never were up, since it has expired. */
   #refused = 0;
   #claimAtMs = Number.NEGATIVE_INFINITY;
   #claims = 0;
@@ -81,7 +81,7 @@ export class Identity {
     const trusted = slots.pair(current);
     const tried = slots.pair(trial);
     if (transport === 'https') return trusted ?? tried ?? this.#impossible();
-    const shown = this.#choose(trusted !== undefined, tried !== undefined, current);
+    const shown = this.#choose(trusted !== undefined, tried !== undefined);
     if (shown !== 'claim')
       return this.#show(shown, (shown === 'trial' ? tried : trusted)!, shown === 'trial' ? trial : current);
     if (this.#mayClaim()) return this.claim(signal);
@@ -148,16 +148,23 @@ export class Identity {
   /** The connection is over, or never was. */
   ended(wasUp: boolean): void {
     if (this.#shown === 'trial') this.#failures++;
-    if (this.#shown === 'current' && !wasUp) this.#refused++;
+    if (this.#shown === 'current' && !wasUp && this.#isExpired()) this.#refused++;
   }
 
-  #choose(hasTrusted: boolean, hasTrial: boolean, current: Slot | null): 'trial' | 'current' | 'claim' {
+  #choose(hasTrusted: boolean, hasTrial: boolean): 'trial' | 'current' | 'claim' {
     const inDoubt = this.#failures >= DOUBT;
     if (hasTrial && hasTrusted) return inDoubt && this.#shown === 'trial' ? 'current' : 'trial';
     if (hasTrial) return inDoubt ? 'claim' : 'trial';
     if (!hasTrusted) return 'claim';
-    const { notAfterMs } = this.#context.slots.facts(current!)!;
-    return this.#refused > 0 && this.#context.time().earliestMs > notAfterMs ? 'claim' : 'current';
+    return this.#refused > 0 && this.#isExpired() ? 'claim' : 'current';
+  }
+
+  /** By what is known of the time for sure. */
+  #isExpired(): boolean {
+    const { slots, time } = this.#context;
+    const { current } = slots.state;
+    const facts = current === null ? undefined : slots.facts(current);
+    return facts !== undefined && time().earliestMs > facts.notAfterMs;
   }
 
   #show(shown: 'trial' | 'current', pair: KeyPair, slot: Slot | null): KeyPair {
