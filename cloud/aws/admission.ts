@@ -3,7 +3,7 @@
  * certificate, or one that wants its next certificate. Pure.
  *
  * Promises: a certificate is given only for a serial number that is on the list, for the gateway that the list names with it,
- * and with that gateway's name as its one common name: the policy for HTTPS goes by that name, and the request for the
+ * and never with the common name of another gateway: the policy for HTTPS goes by that name, and the request for the
  * certificate was made by whoever asks.
  */
 import { CLAIM_CLIENT_PREFIX } from '../../shared/provisioning.js';
@@ -44,18 +44,19 @@ export type Admission =
 /** What IoT Core takes as the name of a thing: unlike for other brokers, no dot. */
 const THING_NAME = /^[A-Za-z0-9:_-]{1,128}$/;
 
+/** What AWS writes where it takes no subject from a request. No gateway can be called so: it opens nothing over HTTPS. */
+const AWS_COMMON_NAME = 'AWS IoT Certificate';
+
 export function admit(applicant: Applicant, listed: Listed | undefined): Admission {
   const { serial, gateway, clientId, commonNames } = applicant;
   const by = clientId.startsWith(CLAIM_CLIENT_PREFIX) ? 'claim' : 'certificate';
   if (!THING_NAME.test(gateway) || gateway.startsWith(CLAIM_CLIENT_PREFIX)) {
     return refused('gateway-name', `${JSON.stringify(gateway)} cannot be the name of a gateway here`);
   }
-  if (commonNames.length !== 1 || commonNames[0] !== gateway) {
+  if (commonNames.length !== 1 || ![gateway, AWS_COMMON_NAME].includes(commonNames[0]!)) {
     const found = commonNames.length === 0 ? 'none' : commonNames.map((name) => JSON.stringify(name)).join(', ');
-    return refused(
-      'common-name',
-      `the certificate's common name must be ${JSON.stringify(gateway)} alone; found: ${found}`,
-    );
+    const detail = `the certificate's common name must be ${JSON.stringify(gateway)} alone; found: ${found}`;
+    return refused('common-name', detail);
   }
   if (by === 'certificate' && clientId !== gateway) {
     return refused(

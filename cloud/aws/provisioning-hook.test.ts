@@ -108,6 +108,11 @@ t.test('a gateway is called as its serial number where the list says nothing els
   t.equal(await ask('pi-9', 'pi-1'), 'another-gateway');
 });
 
+t.test('a name that AWS gave is nobody’s', async (t) => {
+  await list('SN-7', { gateway: { S: 'pi-7' } });
+  t.equal(await ask('SN-7', 'pi-7', { subject: [{ CN: ['AWS IoT Certificate'] }] }), 'admitted by claim');
+});
+
 t.test('who is not on the list, or barred, gets none', async (t) => {
   t.equal(await ask('SN-0', 'pi-0'), 'not-listed');
   t.equal(await listed('SN-0'), undefined, 'and is not on it afterwards');
