@@ -22,10 +22,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BUNDLE, bundleAgent } from '../packaging/bundle.js';
+import { zipDirectory } from '../packaging/zip.js';
 import { VERSION } from '../shared/version.js';
 import { ROOT } from '../test/needs.js';
 import { ARCHITECTURES, artifactName, COMPONENT, recipeText } from './recipe.js';
-import { zipDirectory } from './zip.js';
 
 const { values } = parseArgs({
   options: {

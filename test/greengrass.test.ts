@@ -14,7 +14,7 @@ import { parse } from 'yaml';
 import { componentConfig } from '../agent/greengrass/configuration.js';
 import { type AgentStatus, askStatus, socketPath } from '../agent/status.js';
 import { COMPONENT, type Recipe, recipeSchema, recipeText } from '../greengrass/recipe.js';
-import { zipDirectory } from '../greengrass/zip.js';
+import { zipDirectory } from '../packaging/zip.js';
 import { decodeBatch } from '../shared/batch.js';
 import { encodeReceipt } from '../shared/receipt.js';
 import { parseUpTopic } from '../shared/topics.js';
