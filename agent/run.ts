@@ -7,6 +7,7 @@ import { EdgetallyError } from '../shared/errors.js';
 import { VERSION } from '../shared/version.js';
 import { Agent, databasePath } from './agent.js';
 import type { AgentConfig } from './config.js';
+import { keepHeapSmall } from './heap.js';
 import type { ServiceManager } from './systemd.js';
 
 /** Where the configuration comes from. */
@@ -32,6 +33,7 @@ const EXIT_GAVE_UP = 75;
 
 /** Returns the exit code. */
 export async function runAgents(source: ConfigSource, manager: ServiceManager, log: Logger): Promise<number> {
+  keepHeapSmall();
   const stopped = new Promise<'stopped'>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stopped'));
   });

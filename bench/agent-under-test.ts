@@ -2,8 +2,10 @@
 import { pino } from 'pino';
 import { Agent } from '../agent/agent.js';
 import { loadAgentConfig } from '../agent/config.js';
+import { keepHeapSmall } from '../agent/heap.js';
 import { counter } from './probe.js';
 
+keepHeapSmall();
 const config = await loadAgentConfig(process.argv[2]!, {});
 const agent = new Agent(config, pino({ level: config.logLevel }), 'run');
 Object.defineProperty(counter, 'value', { get: () => agent.pipeline.books.in });

@@ -8,9 +8,11 @@ import type { Duplex } from 'node:stream';
 import type { Aedes, AedesOptions, AuthenticateError, Client, PublishPacket } from 'aedes';
 import type { Delivery } from '../reading.js';
 import { type Access, mayPublish, maySubscribe, type Rights } from './broker-access.js';
-import { Acknowledgements, clientOf, hasDisconnected, RetainedBytes, stillAlive } from './broker-aedes.js';
+import { Acknowledgements } from './broker-acknowledgements.js';
+import { clientOf, hasDisconnected, RetainedBytes, stillAlive } from './broker-aedes.js';
 import { type Connection, isBehind, Pace, PacketLengths, Waiting, watchReads } from './broker-connection.js';
 import type { Arrival } from './broker-listener.js';
+import { ReadTurns } from './broker-turns.js';
 import { arrivalTimes, type SourceContext, seldom } from './source-context.js';
 import type { BrokerSourceOptions } from './source-options.js';
 
@@ -45,13 +47,16 @@ export class BrokerClients {
   /** Those that have subscribed to something. */
   readonly #listening = new Set<Connection>();
   readonly #retained: RetainedBytes;
-  readonly #acknowledgements = new Acknowledgements();
+  readonly #turns: ReadTurns;
+  readonly #acknowledgements: Acknowledgements;
   #closing = false;
 
   constructor(options: BrokerSourceOptions, context: SourceContext, access: Access) {
     this.#options = options;
     this.#context = context;
     this.#access = access;
+    this.#turns = new ReadTurns(context.clock);
+    this.#acknowledgements = new Acknowledgements(context.clock);
     this.#arrivalUs = arrivalTimes(context.clock);
     this.#warn = seldom(context.clock, (details, message) =>
       context.log.warn({ source: options.name, ...details }, message),
@@ -72,6 +77,12 @@ export class BrokerClients {
   close(): void {
     this.#closing = true;
     for (const { pace } of this.#open) pace?.end();
+  }
+
+  /** What was handed over is done with; who waits for its PUBACK gets it in this turn of the event loop. */
+  async settled(): Promise<void> {
+    await this.waiting.drained();
+    this.#acknowledgements.flush();
   }
 
   /** A socket for the broker to speak with. */
@@ -97,10 +108,11 @@ export class BrokerClients {
       this.#open.delete(connection);
       this.#listening.delete(connection);
       this.waiting.forget(connection);
+      this.#turns.forget(connection);
       pace?.end();
     });
     const lengths = new PacketLengths(maxPayload);
-    const mayRead = () => this.waiting.mayRead(connection);
+    const mayRead = () => this.waiting.mayRead(connection) && this.#turns.mayRead(connection);
     watchReads(socket, mayRead, (chunk) => {
       const bytes = lengths.tooLong(chunk);
       if (bytes === undefined) return true;

@@ -114,7 +114,7 @@ export class BrokerSource implements Source {
     clients.close();
     const enough = new AbortController();
     const late = sleep(STOP_WAIT_MS, undefined, { signal: enough.signal }).catch(() => undefined);
-    await Promise.race([clients.waiting.drained(), late]);
+    await Promise.race([clients.settled(), late]);
     enough.abort();
     await nextTurn(); // the last PUBACKs are written in this turn of the event loop
     await new Promise<void>((resolve) => broker.close(resolve));
