@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly buffer?: object;
   readonly push?: object | null;
   readonly nodeArgs?: readonly string[];
+  /** Another one than the agent, from build/bench. */
+  readonly program?: string;
 }
 
 export async function startSink(dir: string): Promise<{ sink: Subject; push: object }> {
@@ -55,7 +57,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       push: options.push === null ? undefined : { ...push, ...options.push },
     }),
   );
-  const agent = await startAgent(dir, options.nodeArgs);
+  const agent = await startAgent(dir, options.nodeArgs, options.program);
   const status = async () => {
     const state = await askStatus(socketPath(dataDir));
     if (state === undefined) throw new Error(`the agent does not answer:\n${agent.output.join('\n')}`);
@@ -69,9 +71,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 /** The agent again, on what is in the directory. */
-export function startAgent(dir: string, nodeArgs?: readonly string[]): Promise<Subject> {
+export function startAgent(dir: string, nodeArgs?: readonly string[], program = 'agent-under-test'): Promise<Subject> {
   // its log says nothing below a warning, so that it is ready is told by its socket
-  return Subject.start(['build/bench/agent-under-test.js', join(dir, 'agent.yaml')], /^ready$/, nodeArgs);
+  return Subject.start([`build/bench/${program}.js`, join(dir, 'agent.yaml')], /^ready$/, nodeArgs);
 }
 
 export function portOf(subject: Subject): number {

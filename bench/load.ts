@@ -38,7 +38,7 @@ export interface Done {
 
 const TICK_MS = 5;
 const CONNECT_AT_ONCE = 50;
-const QUIET_MS = 10_000;
+const QUIET_MS = 30_000;
 const PINGREQ = Buffer.from([0xc0, 0]);
 
 class Sensor {
@@ -123,7 +123,7 @@ async function open({ port, connections, qos, devices = connections }: Connect):
       await new Promise<void>((resolve, reject) => {
         socket.once('error', reject);
         socket.once('close', () => reject(new Error('turned away')));
-        socket.once('connect', () => socket.write(connectPacket(`bench-${groups.length}-${index}`)));
+        socket.once('connect', () => socket.write(connectPacket(`bench-${process.pid}-${groups.length}-${index}`)));
         socket.once('data', () => resolve()); // CONNACK
       });
       return new Sensor(socket, own, qos);

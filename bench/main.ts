@@ -21,6 +21,7 @@ import { memory } from './memory.js';
 import { offline } from './offline.js';
 import { peers } from './peers.js';
 import { report } from './report.js';
+import { scaling } from './scaling.js';
 import { sketch } from './sketch.js';
 import { wire } from './wire.js';
 
@@ -37,6 +38,7 @@ const STAGES: readonly Stage[] = [
   latency,
   report,
   memory,
+  scaling,
 ];
 
 /** Only by name; each writes its own page. */

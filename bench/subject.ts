@@ -1,7 +1,7 @@
 /** A process under test or one that serves it: started with the probe, asked for what it used, ended. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ROOT } from '../test/needs.js';
@@ -77,6 +77,17 @@ export class Subject {
   writtenBytes(): number {
     const io = readFileSync(`/proc/${this.pid}/io`, 'utf8');
     return Number(/^write_bytes: (\d+)/m.exec(io)?.[1] ?? Number.NaN);
+  }
+
+  /** CPU time of each of its threads, by id, µs. */
+  threadsUs(): ReadonlyMap<string, number> {
+    const folder = `/proc/${this.pid}/task`;
+    const times = readdirSync(folder).map((thread) => {
+      // time on a CPU, time waiting for one, slices: ns
+      const schedstat = readFileSync(`${folder}/${thread}/schedstat`, 'utf8');
+      return [thread, Number(schedstat.split(' ')[0]) / 1000] as const;
+    });
+    return new Map(times);
   }
 
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
