@@ -11,7 +11,7 @@ import { Subject } from './subject.js';
 const CONNECTIONS = 1000;
 const PER_SECOND = 10_000;
 
-interface Measured {
+export interface Measured {
   readonly perSecond: number;
   readonly cpuUs: number;
   readonly rssBytes: number;
@@ -54,7 +54,7 @@ export const broker: Stage = {
   },
 };
 
-interface Way {
+export interface Way {
   readonly seconds: number;
   readonly turns: number;
   readonly perSecond?: number;
@@ -102,7 +102,7 @@ async function compare({ subjects, load }: Scene, name: string, first: number, w
   return [rate, cpu];
 }
 
-async function measure(subject: Subject, load: Subject, group: number, way: Way): Promise<Measured> {
+export async function measure(subject: Subject, load: Subject, group: number, way: Way): Promise<Measured> {
   const before = await subject.usage();
   const startMs = performance.now();
   const { seconds, perSecond } = way;

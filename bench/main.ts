@@ -12,6 +12,7 @@ import { ROOT } from '../test/needs.js';
 import { aggregate } from './aggregate.js';
 import { broker } from './broker.js';
 import { cloud } from './cloud.js';
+import { curves, plots } from './curves.js';
 import { type Figure, regressions, type Stage, type Study, tableOf } from './figures.js';
 import { fleet } from './fleet.js';
 import { journal } from './journal.js';
@@ -42,7 +43,7 @@ const STAGES: readonly Stage[] = [
 ];
 
 /** Only by name; each writes its own page. */
-const STUDIES: readonly Study[] = [peers];
+const STUDIES: readonly Study[] = [peers, curves, plots];
 
 const RESULTS = join(ROOT, 'bench/results.md');
 const RATIOS = join(ROOT, 'bench/ratios.json');

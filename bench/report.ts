@@ -21,35 +21,39 @@ export const report: Stage = {
   about: 'a year of 1,000 devices × 5 metrics in daily roll-ups',
   ci: false,
   async run({ dir }) {
-    const path = join(dir, 'cloud.db');
-    const store = openSqliteStore({ path, maxQuarantineBytes: 1e6 });
-    const device = await fill(store);
-    await store.close();
-    const plain = plainTable(join(dir, 'plain.db'));
-    const reader = openSqliteReader(path);
-    try {
-      const year = { from: '2026-01-01', to: '2027-01-01' };
-      const whole = await inTurns(
-        5,
-        () => wallMs(1, () => ask(reader, { ...year, groupBy: 'day' }, DAYS * 5)),
-        () => wallMs(1, () => plain.prepare('SELECT day, metric, sum(n), sum(s) FROM t GROUP BY day, metric').all()),
-      );
-      const day = { from: '2026-07-01', to: '2026-07-02', device, metrics: 'temperature', groupBy: 'device' };
-      const one = await inTurns(
-        5,
-        () => wallMs(QUERIES, () => ask(reader, day, 1)),
-        () =>
-          wallMs(QUERIES, () =>
-            plain.prepare('SELECT n, s FROM t WHERE day = 181 AND metric = 1 AND device = 7').all(),
-          ),
-      );
-      return [figure('a year by day', whole, '< 100 ms'), figure('one series, one day', one, '< 5 ms')];
-    } finally {
-      await reader.close();
-      plain.close();
-    }
+    const { year, series } = await reportTimes(dir, DEVICES);
+    return [figure('a year by day', year, '< 100 ms'), figure('one series, one day', series, '< 5 ms')];
   },
 };
+
+/** ms of two reports over a year of so many devices, in turns with SQL. */
+export async function reportTimes(dir: string, devices: number) {
+  const path = join(dir, 'cloud.db');
+  const store = openSqliteStore({ path, maxQuarantineBytes: 1e6 });
+  const device = await fill(store, devices);
+  await store.close();
+  const plain = plainTable(join(dir, 'plain.db'), devices);
+  const reader = openSqliteReader(path);
+  try {
+    const whole = { from: '2026-01-01', to: '2027-01-01' };
+    const year = await inTurns(
+      5,
+      () => wallMs(1, () => ask(reader, { ...whole, groupBy: 'day' }, DAYS * 5)),
+      () => wallMs(1, () => plain.prepare('SELECT day, metric, sum(n), sum(s) FROM t GROUP BY day, metric').all()),
+    );
+    const day = { from: '2026-07-01', to: '2026-07-02', device, metrics: 'temperature', groupBy: 'device' };
+    const oneRow = plain.prepare('SELECT n, s FROM t WHERE day = 181 AND metric = 1 AND device = 7');
+    const series = await inTurns(
+      5,
+      () => wallMs(QUERIES, () => ask(reader, day, 1)),
+      () => wallMs(QUERIES, () => oneRow.all()),
+    );
+    return { year, series };
+  } finally {
+    await reader.close();
+    plain.close();
+  }
+}
 
 function figure(name: string, ms: { ours: number; yardstick: number; ratio: number }, target: string): Figure {
   const yardstick = { is: 'plain SQL over device-days', value: ms.yardstick };
@@ -69,8 +73,8 @@ async function ask(store: SnapshotStore, args: Parameters<typeof parseQuery>[0],
 }
 
 /** Daily roll-ups of every device, and of everything; the windows below them are not needed. Returns a device's name. */
-async function fill(store: Store): Promise<string> {
-  const windows = typicalWindows({ sensors: CALM, devices: DEVICES });
+async function fill(store: Store, count: number): Promise<string> {
+  const windows = typicalWindows({ sensors: CALM, devices: count });
   // makes the names known; one window a device
   await store.commit([
     { kind: 'batch', gateway: 'gw', receivedMs: FROM_MS, ...typicalBatch(windows), ...{ ledger: [], losses: [] } },
@@ -102,14 +106,14 @@ function at(metrics: ReturnType<typeof typicalWindows>[number]['metrics'], start
   );
 }
 
-function plainTable(path: string) {
+function plainTable(path: string, devices: number) {
   const db = new Database(path);
   db.exec('CREATE TABLE t (day, metric, device, n REAL, s REAL, PRIMARY KEY (day, metric, device)) WITHOUT ROWID');
   const put = db.prepare('INSERT INTO t VALUES (?, ?, ?, ?, ?)');
   db.transaction(() => {
     for (let day = 0; day < DAYS; day++) {
       for (let metric = 0; metric < 5; metric++) {
-        for (let device = 0; device < DEVICES; device++) put.run(day, metric, device, 60, 60 * 21.4);
+        for (let device = 0; device < devices; device++) put.run(day, metric, device, 60, 60 * 21.4);
       }
     }
   })();

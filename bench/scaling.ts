@@ -12,7 +12,7 @@ import type { Subject } from './subject.js';
 
 const CONNECTIONS = 500;
 const SECONDS = 2.5;
-const TURNS = 4;
+const TURNS = 3;
 const TARGET = '≥ 1.6 on two free cores';
 
 interface Way {

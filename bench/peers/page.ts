@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ROOT } from '../../test/needs.js';
 import { shown, tableRows } from '../figures.js';
 import { machine } from '../machine.js';
+import { plotData, writePlots } from '../plots/draw.js';
 import type { PeerFigures } from './measure.js';
 import type { Balance } from './upstream.js';
 
@@ -31,6 +32,7 @@ export function writePage(figures: readonly PeerFigures[], missing: ReadonlyMap<
     balance(one.gatewayKilled),
     balance(one.allKilled),
   ]);
+  const measured = machine();
   const table = tableRows(HEADER, rows);
   const { made } = figures[0]!.undisturbed;
   const killed = figures[0]!.gatewayKilled.made;
@@ -39,14 +41,15 @@ export function writePage(figures: readonly PeerFigures[], missing: ReadonlyMap<
 
 <!-- Written by \`npm run bench peers\`; not to be edited. What is configured how, and what it means: bench/peers/README.md. -->
 
-${machine()}. Of ${shown(made)} readings undisturbed, and of ${shown(killed)} in each of the runs with kill -9, twice.
+${measured}. Of ${shown(made)} readings undisturbed, and of ${shown(killed)} in each of the runs with kill -9, twice.
 
 ${table}
 
 ${[...figures.map(({ name, tells }) => `- ${name} tells of each metric and window: ${tells}`), ...absent].join('\n')}
 `;
   writeFileSync(join(ROOT, 'bench/peers.md'), page);
-  writeFileSync(join(ROOT, 'docs/plots/peers.json'), `${JSON.stringify(figures, undefined, 2)}\n`);
+  plotData('peers', { measured, peers: figures });
+  writePlots();
   console.log(`\npeers: gateways side by side\n${table}`);
 }
 
