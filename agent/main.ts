@@ -21,6 +21,13 @@ import { serviceManager } from './systemd.js';
 
 const CONFIG_PLACES = ['edgetally.yaml', '/etc/edgetally/edgetally.yaml'] as const;
 
+const NOT_RUN = {
+  hint: 'Start it with `edgetally-agent run`, or see what its service says: journalctl -u edgetally-agent',
+};
+
+/** For the supervisor: starting it again does not help, the configuration has to be mended (EX_CONFIG). */
+const EXIT_CONFIG = 78;
+
 function configOption(): Option {
   const found = CONFIG_PLACES.find((path) => existsSync(path)) ?? CONFIG_PLACES[0];
   return new Option('-c, --config <file>', 'configuration file').env('EDGETALLY_CONFIG').default(found);
@@ -63,9 +70,12 @@ program
   .description('show link, backlog, counters, quarantine and disk; also while the agent runs')
   .addOption(configOption())
   .option('--json', 'everything, for programs')
-  .action(async ({ config, json }: { config: string; json?: boolean }) => {
+  .option('--running', 'fail where no agent runs: for health checks')
+  .action(async ({ config, json, running }: { config: string; json?: boolean; running?: boolean }) => {
     const loaded = await loadAgentConfig(config, process.env);
-    const status = (await askStatus(socketPath(loaded.data))) ?? inspect(loaded);
+    const answer = await askStatus(socketPath(loaded.data));
+    if (running && answer === undefined) throw new EdgetallyError('usage', `no agent runs on ${loaded.data}`, NOT_RUN);
+    const status = answer ?? inspect(loaded);
     console.log(json ? JSON.stringify(status, undefined, 2) : statusText(status));
   });
 
@@ -139,5 +149,5 @@ try {
 } catch (error) {
   if (!(error instanceof EdgetallyError)) throw error;
   console.error(`${error.message}\n${error.hint}`);
-  process.exitCode = 1;
+  process.exitCode = error.code === 'config-invalid' ? EXIT_CONFIG : 1;
 }

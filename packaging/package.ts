@@ -6,7 +6,7 @@
  *
  * Two makings of one commit with the same Node and addon are equal to the byte (SOURCE_DATE_EPOCH, else the commit's date).
  * DEBFULLNAME and DEBEMAIL name who makes the package, as everywhere in Debian. `--quick`: the Debian package alone, not
- * compressed, for tests.
+ * compressed, for tests. `--program DIR`: nothing but the program, for a container.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -29,6 +29,7 @@ const { values } = parseArgs({
     addon: { type: 'string' },
     version: { type: 'string', default: VERSION },
     out: { type: 'string', default: join(ROOT, 'dist') },
+    program: { type: 'string' },
     quick: { type: 'boolean', default: false },
   },
 });
@@ -45,17 +46,21 @@ const out = resolve(values.out);
 const stage = join(out, `stage-${values.version}-${architecture.name}`);
 rmSync(stage, { recursive: true, force: true });
 mkdirSync(stage, { recursive: true });
-const program = join(stage, 'program');
+const program = values.program ?? join(stage, 'program');
 const { version } = values;
 const node = nodeDirectory === undefined ? process.execPath : join(nodeDirectory, 'bin/node');
 const addon = values.addon ?? crossAddon();
 const libraries = await stageProgram(program, { architecture, version, node, addon });
-const { DEBFULLNAME = 'Edgetally', DEBEMAIL = 'edgetally@localhost' } = process.env;
-const shared = { program, stage, out, version, architecture: architecture.name, date: sourceDate(process.env) };
-if (!values.quick) console.log(makeTarball({ ...shared, level: LEVEL }));
-const level = values.quick ? undefined : LEVEL;
-console.log(makeDebianPackage({ ...shared, level, libraries, maintainer: `${DEBFULLNAME} <${DEBEMAIL}>` }));
+if (values.program === undefined) makePackages(libraries);
 rmSync(stage, { recursive: true });
+
+function makePackages(libraries: readonly string[]): void {
+  const { DEBFULLNAME = 'Edgetally', DEBEMAIL = 'edgetally@localhost' } = process.env;
+  const maintainer = `${DEBFULLNAME} <${DEBEMAIL}>`;
+  const common = { program, stage, out, version, architecture: architecture!.name, date: sourceDate(process.env) };
+  if (!values.quick) console.log(makeTarball({ ...common, level: LEVEL }));
+  console.log(makeDebianPackage({ ...common, level: values.quick ? undefined : LEVEL, libraries, maintainer }));
+}
 
 function crossAddon(): string | undefined {
   if (!isForeign || nodeDirectory === undefined) return undefined;

@@ -152,9 +152,24 @@ t.test('who disabled it finds it disabled after an upgrade', async (t) => {
   t.match(await machine.run(`systemctl is-enabled ${UNIT}; systemctl is-active ${UNIT}`), {
     stdout: 'disabled\ninactive\n',
   });
+  // root looks at what it left, and leaves nothing that the agent could not write to
+  t.match(await machine.must('edgetally-agent status'), 'stopped, version 2.0.0');
+  t.match(await machine.run('edgetally-agent status --running'), { code: 1, text: 'no agent runs' });
   await machine.must(`systemctl enable --now ${UNIT}`);
   await machine.must('dpkg-reconfigure edgetally-agent && dpkg-reconfigure edgetally-agent');
   await statusWhere((now) => now.version === '2.0.0');
+});
+
+t.test('a configuration that is wrong is told once, and not every two seconds', async (t) => {
+  await machine.must(`cp -p ${CONFIG} /run/kept.yaml && echo 'acept: {}' >>${CONFIG}`);
+  await machine.run(`systemctl restart ${UNIT}`);
+  await until(async () => (await machine.run(`systemctl is-failed ${UNIT}`)).stdout === 'failed\n');
+  t.equal(await machine.must(`systemctl show -P ExecMainStatus ${UNIT}`), '78\n');
+  t.match(await machine.must(`journalctl --unit ${UNIT} -n 20`), /acept/);
+  await install('one'); // is installed all the same
+  await machine.must(`mv /run/kept.yaml ${CONFIG} && systemctl restart ${UNIT}`);
+  await statusWhere((now) => now.version === '1.0.0');
+  await install('two');
 });
 
 t.test('removed: data and configuration stay, and it goes on from them', async (t) => {
