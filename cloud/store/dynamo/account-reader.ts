@@ -5,7 +5,7 @@ import { type Account, lossesOf, mergedAccounts } from './accounts.js';
 import { isWithin } from './dictionary.js';
 import type { GatewayView } from './gateway-view.js';
 import { gatewayPk, timeKey } from './keys.js';
-import type { Requests } from './requests.js';
+import { queryAll, type Requests } from './requests.js';
 import { versionedOf } from './versioned.js';
 import { readWindows } from './windows.js';
 
@@ -76,7 +76,7 @@ export class AccountReader {
   /** Of days that start in the span. */
   async #read({ gateway, books }: GatewayView, { fromMs, toMs }: Span): Promise<Account[]> {
     const [from, to] = [`day#${timeKey(fromMs)}`, `day#${timeKey(toMs)}`];
-    const items = await this.#requests.queryAll(gatewayPk(gateway), from, to);
+    const items = await queryAll(this.#requests, gatewayPk(gateway), from, to);
     const apart = items.map((item) => versionedOf<Account>(item).value!);
     const inBooks = (books?.accounts ?? []).filter(({ dayMs }) => dayMs >= fromMs && dayMs < toMs);
     return mergedAccounts([...apart, ...inBooks]);

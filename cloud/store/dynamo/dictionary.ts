@@ -4,7 +4,7 @@ import type { Subject, Where } from '../store.js';
 import { keyed, textOf } from './attributes.js';
 import { DIRECTORY_SHARDS, directoryKey, directoryPk, gatewayPk } from './keys.js';
 import { NameLog } from './names.js';
-import { ABSENT, type Requests } from './requests.js';
+import { ABSENT, queryAll, type Requests } from './requests.js';
 
 type DeviceName = readonly [group: string, device: string];
 type MetricName = readonly [name: string, gateway: string];
@@ -140,7 +140,7 @@ export class DynamoDictionary implements MetricNames {
   /** All there are, in the order of their names. */
   async gateways(): Promise<string[]> {
     const shards = Array.from({ length: DIRECTORY_SHARDS }, (_, shard) => directoryPk(shard));
-    const items = await Promise.all(shards.map((pk) => this.#requests.queryAll(pk, ' ', '~')));
+    const items = await Promise.all(shards.map((pk) => queryAll(this.#requests, pk, ' ', '~')));
     return items
       .flat()
       .map((item) => textOf(item, 'sk').slice('gateway#'.length))

@@ -6,7 +6,7 @@ import type { Books } from './books.js';
 import type { GatewayView } from './gateway-view.js';
 import { gatewayPk } from './keys.js';
 import type { QuarantineItem } from './quarantine.js';
-import type { Item, Requests } from './requests.js';
+import { type Item, queryAll, type Requests } from './requests.js';
 import type { EpochItem, SessionItem } from './spill.js';
 import { fuller, fullestOf, type StatusItem, type TimedStatus } from './statuses.js';
 import { versionedOf } from './versioned.js';
@@ -20,7 +20,7 @@ interface Found {
 }
 
 export async function readGatewayRows(requests: Requests, gateway: string): Promise<GatewayRow> {
-  const found = sorted(await requests.queryAll(gatewayPk(gateway), ' ', '~'));
+  const found = sorted(await queryAll(requests, gatewayPk(gateway), ' ', '~'));
   const { books, status } = found;
   return {
     gateway,

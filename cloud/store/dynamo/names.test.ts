@@ -1,12 +1,12 @@
 import { test } from 'tap';
 import { NameLog } from './names.js';
-import { Requests } from './requests.js';
+import { DynamoRequests } from './requests.js';
 import { tableForTests } from './table-for-tests.js';
 
 test('whoever adds and reads at once, in one process or in several, all have the same ids', async (t) => {
   const { table, client } = await tableForTests(t);
   const logs = [1, 2, 3].map(() => {
-    const requests = new Requests(client(), table);
+    const requests = new DynamoRequests(client(), table);
     t.teardown(() => requests.close());
     return new NameLog<string>(requests, 'pk', (name) => name);
   });

@@ -4,7 +4,7 @@
  * once one finds the place taken, reads what the other added, and tries again.
  */
 import { keyed, textOf } from './attributes.js';
-import { ABSENT, type Item, type Requests } from './requests.js';
+import { ABSENT, type Item, queryAll, type Requests } from './requests.js';
 
 /** Names in one item: a name has 256 bytes at most, an item 400 KB. */
 const MAX_NAMES = 400;
@@ -35,7 +35,7 @@ export class NameLog<T> {
   /** Takes in what others added. */
   async refresh(): Promise<void> {
     const { size } = this;
-    for (const item of await this.#requests.queryAll(this.#pk, sk(size), sk(Number.MAX_SAFE_INTEGER))) {
+    for (const item of await queryAll(this.#requests, this.#pk, sk(size), sk(Number.MAX_SAFE_INTEGER))) {
       this.#add(firstOf(item), JSON.parse(textOf(item, 'd')) as T[]);
     }
   }

@@ -1,6 +1,8 @@
 /**
  * Requests to one table, and what they cost. Reads are strongly consistent. Throws what failures.ts makes of an error.
  */
+
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type AttributeValue,
   BatchGetItemCommand,
@@ -36,11 +38,35 @@ export interface Capacity {
 /** Requests at a time, of one piece of work. */
 export const CONCURRENCY = 32;
 const MAX_KEYS = 100;
+const MAX_REST_MS = 50;
 const UNIT_BYTES = 1024;
 
 export const ABSENT: Condition = { expression: 'attribute_not_exists(pk)' };
 
-export class Requests {
+/** One table, as the store sees it. */
+export interface Requests {
+  readonly capacity: Capacity;
+  /** False where the condition does not hold. */
+  put(kind: ItemKind, item: Item, condition?: Condition): Promise<boolean>;
+  delete(kind: ItemKind, key: Key, condition?: Condition): Promise<boolean>;
+  get(key: Key): Promise<Item | undefined>;
+  /** Those that are there, in no order. */
+  getMany(keys: readonly Key[]): Promise<Item[]>;
+  /** Pages of items with `from` ≤ sk ≤ `to`, in their order. */
+  query(pk: string, from: string, to: string): AsyncIterable<Item[]>;
+  /** Somebody else was first: wait a moment before the next attempt, longer each time. */
+  rest(attempt: number): Promise<void>;
+  close(): void;
+}
+
+/** All pages as one. */
+export async function queryAll(requests: Requests, pk: string, from: string, to: string): Promise<Item[]> {
+  const all: Item[] = [];
+  for await (const page of requests.query(pk, from, to)) all.push(...page);
+  return all;
+}
+
+export class DynamoRequests implements Requests {
   readonly #client: DynamoDBClient;
   readonly #table: string;
   readonly #writes = { window: 0, books: 0, 'roll-up': 0, account: 0, names: 0, status: 0, quarantine: 0 };
@@ -55,7 +81,6 @@ export class Requests {
     return { writes: { ...this.#writes }, reads: this.#reads };
   }
 
-  /** False where the condition does not hold. */
   async put(kind: ItemKind, item: Item, condition?: Condition): Promise<boolean> {
     const command = new PutItemCommand({
       TableName: this.#table,
@@ -88,14 +113,12 @@ export class Requests {
     return item;
   }
 
-  /** Those that are there, in no order. */
   async getMany(keys: readonly Key[]): Promise<Item[]> {
     const hundreds: Key[][] = [];
     for (let i = 0; i < keys.length; i += MAX_KEYS) hundreds.push(keys.slice(i, i + MAX_KEYS));
     return (await pMap(hundreds, (some) => this.#getHundred(some), { concurrency: CONCURRENCY })).flat();
   }
 
-  /** Pages of items with `from` ≤ sk ≤ `to`, in their order. */
   async *query(pk: string, from: string, to: string): AsyncGenerator<Item[]> {
     let start: Item | undefined;
     do {
@@ -118,11 +141,8 @@ export class Requests {
     } while (start !== undefined);
   }
 
-  /** All pages as one. */
-  async queryAll(pk: string, from: string, to: string): Promise<Item[]> {
-    const all: Item[] = [];
-    for await (const page of this.query(pk, from, to)) all.push(...page);
-    return all;
+  async rest(attempt: number): Promise<void> {
+    await sleep(Math.random() * Math.min(MAX_REST_MS, 2 ** attempt));
   }
 
   close(): void {

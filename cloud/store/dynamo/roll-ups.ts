@@ -4,7 +4,7 @@ import type { Metrics, Portion, Resolution, RollUp, Span, Subject } from '../sto
 import { bytes, bytesOf, keyed, number, numberOf, textOf } from './attributes.js';
 import type { DynamoDictionary } from './dictionary.js';
 import { rollUpSk, subjectPk } from './keys.js';
-import type { Item, Requests } from './requests.js';
+import { type Item, queryAll, type Requests } from './requests.js';
 
 /** Only where the stored one was computed for a lower mark: it may be older than that. */
 export async function putRollUp(requests: Requests, dictionary: DynamoDictionary, rollUp: RollUp): Promise<void> {
@@ -29,7 +29,7 @@ export async function readRollUps(
   { fromMs, toMs }: Span,
 ): Promise<Item[]> {
   const [from, to] = [rollUpSk(resolution, fromMs), rollUpSk(resolution, toMs - 1)];
-  return from > to ? [] : requests.queryAll(subjectPk(subject), from, to);
+  return from > to ? [] : queryAll(requests, subjectPk(subject), from, to);
 }
 
 export function startOfItem(item: Item): number {

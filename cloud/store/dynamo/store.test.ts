@@ -1,27 +1,122 @@
+import { pino } from 'pino';
 import { type Test, test } from 'tap';
+import { RollUpSlices } from '../../consolidate/roll-up-slices.js';
 import { testConformance } from '../conformance.js';
-import { QUOTA } from '../conformance-tools.js';
-import { openDynamoStore } from './store.js';
-import { type TestTable, tableForTests } from './table-for-tests.js';
+import { DAY, QUOTA } from '../conformance-tools.js';
+import { batchOf, EPOCH_B, NOON, windowsOf } from '../samples.js';
+import type { BatchChange, Store } from '../store.js';
+import { MemoryTable } from './memory-table.js';
+import { DynamoStore, openDynamoStore } from './store.js';
+import { tableForTests } from './table-for-tests.js';
 
-function open({ table, client }: TestTable) {
-  return openDynamoStore({ table, client: client(), maxQuarantineBytes: 1000, quota: QUOTA });
+const METRICS = ['temperature', 'humidity', 'pressure', 'co2', 'voltage'];
+const MINUTES = 90;
+
+const OPTIONS = { maxQuarantineBytes: 1000, quota: QUOTA };
+
+function database(open: () => Store) {
+  let store = open();
+  return {
+    get store() {
+      return store;
+    },
+    isIsolated: false,
+    sharesQuarantine: false,
+    reopen: async () => {
+      await store.close();
+      store = open();
+      return store;
+    },
+  };
 }
 
 test('conformance', async (t) => {
   testConformance(t, 'DynamoDB', async (t: Test) => {
-    const table = await tableForTests(t);
-    let store = open(table);
-    t.teardown(() => store.close());
-    return {
-      store,
-      isIsolated: false,
-      sharesQuarantine: false,
-      reopen: async () => {
-        await store.close();
-        store = open(table);
-        return store;
-      },
-    };
+    const { table, client } = await tableForTests(t);
+    const made = database(() => openDynamoStore({ ...OPTIONS, table, client: client() }));
+    t.teardown(() => made.store.close());
+    return made;
   });
+  testConformance(t, 'a table in memory', async () => {
+    const table = new MemoryTable();
+    return database(() => new DynamoStore(table, OPTIONS));
+  });
+});
+
+test('receipts are held back until they are due, whoever commits', async (t) => {
+  const table = new MemoryTable();
+  const receipts = { delayMs: 1000, most: 3 };
+  const open = () => new DynamoStore(table, { ...OPTIONS, receipts });
+  const commit = async (sequence: number, receivedMs: number, more: Partial<BatchChange> = {}) => {
+    const [applied] = await open().commit([batchOf([], { sequence, receivedMs, ...more })]);
+    return applied!.due?.map((one) => `${one.epoch[0]}${one.sequence}`);
+  };
+  t.same(await commit(1, 0), []);
+  t.same(await commit(2, 999, { epoch: EPOCH_B }), []);
+  t.same(await commit(3, 1000), ['a1', 'b2', 'a3'], 'the oldest waits for long enough');
+  t.same(await commit(4, 1001), []);
+  t.same(await commit(5, 1002), []);
+  t.same(await commit(6, 1003), ['a4', 'a5', 'a6'], 'there are many');
+  t.same(await commit(7, 1004), []);
+  t.same(await commit(5, 1005), ['a7', 'a5'], 'the gateway misses a receipt');
+  t.same(await commit(8, 2000), []);
+  t.same(await commit(9, 2001, { gateway: 'late' }), []);
+  const owed = async (nowMs: number) =>
+    (await open().takeOwed(nowMs)).map(({ gateway, due }) => `${gateway} ${due.map(({ sequence }) => sequence)}`);
+  t.same(await owed(2999), []);
+  t.same(await owed(3000), ['gw 8']);
+  t.same(await owed(4000), ['late 9'], 'each is given once');
+  t.equal(
+    (await open().commit([batchOf([], { sequence: 10, receivedMs: 9000 }), batchOf([], { sequence: 11 })])).length,
+    2,
+  );
+  const atOnce = new DynamoStore(table, OPTIONS);
+  t.equal((await atOnce.commit([batchOf([], { sequence: 12 })]))[0]!.due, undefined, 'its own, now');
+});
+
+/** 10 devices of 5 metrics, by the minute, for an hour and a half: each batch with its ledger, roll-ups by the keeper, receipts by fives. */
+test('what a device-window costs in steady state', async (t) => {
+  const { table, client } = await tableForTests(t);
+  let nowMs = NOON;
+  const receipts = { delayMs: 300_000, most: 20 };
+  const store = openDynamoStore({ table, client: client(), maxQuarantineBytes: 1000, receipts });
+  t.teardown(() => store.close());
+  const slices = new RollUpSlices({
+    store,
+    log: pino({ level: 'silent' }),
+    settleMs: 60_000,
+    refreshMs: Number.POSITIVE_INFINITY,
+    sliceMs: 60_000,
+    now: () => nowMs,
+    signal: new AbortController().signal,
+  });
+  const dice = (i: number) => (Math.imul(i + 1, 2654435761) >>> 8) % 1000;
+  let windows = 0;
+  for (let minute = 0; minute < MINUTES; minute++) {
+    const startMs = NOON + minute * 60_000;
+    nowMs = startMs + 65_000;
+    const readings = Array.from({ length: 60 }, (_, i) => ({
+      device: `sensor-${i % 10}`,
+      group: 'hall-1',
+      timeMs: startMs + Math.floor(i / 10) * 10_000,
+      values: Object.fromEntries(
+        METRICS.map((metric, k) => [metric, (20 * (k + 1) + dice(minute * 300 + i * 5 + k)) / 10]),
+      ),
+    }));
+    const made = windowsOf(readings);
+    const ledger = made.map(({ group, device }) => ({ group, device, dayMs: DAY, readings: (minute + 1) * 6 }));
+    await store.commit([batchOf(made, { gateway: 'plant-0042', sequence: minute + 1, receivedMs: nowMs, ledger })]);
+    windows += made.length;
+    if (minute % 5 === 4) while ((await slices.next()) !== undefined);
+  }
+  const { writes, reads } = store.capacity;
+  const each = (units: number) => (units / windows).toFixed(3);
+  const units = Object.values(writes).reduce((sum, one) => sum + one, 0);
+  const lines = Object.entries(writes).filter(([, one]) => one > 0);
+  t.comment(
+    `${windows} device-windows; write units each: ${lines.map(([kind, one]) => `${kind} ${each(one)}`).join(', ')}`,
+  );
+  t.comment(`together ${each(units)} write units and ${each(reads)} read units a device-window`);
+  t.ok(units / windows <= 1.2, `${each(units)} write units a device-window`);
+  t.equal((await store.read((snapshot) => snapshot.gateways()))[0]!.batches, MINUTES);
 });

@@ -9,7 +9,7 @@ import { DynamoChanges } from './changes.js';
 import { DynamoDictionary } from './dictionary.js';
 import { putRollUps } from './keeping.js';
 import type { ReceiptOptions } from './receipts-owed.js';
-import { type Capacity, Requests } from './requests.js';
+import { type Capacity, DynamoRequests, type Requests } from './requests.js';
 import { DynamoSnapshot } from './snapshot.js';
 
 export interface DynamoStoreOptions {
@@ -29,8 +29,9 @@ const NO_QUOTA: Quota = { devices: Infinity, metrics: Infinity, rowsPerDay: Infi
 /** A request that hangs is tried again, by the SDK and then by whoever waits for the commit. */
 const TIMEOUTS = { connectionTimeout: 3_000, requestTimeout: 10_000, throwOnRequestTimeout: true };
 
-export function openDynamoStore(options: DynamoStoreOptions): DynamoStore {
-  return new DynamoStore(options);
+export function openDynamoStore({ table, client, ...options }: DynamoStoreOptions): DynamoStore {
+  const requests = new DynamoRequests(client ?? new DynamoDBClient({ requestHandler: TIMEOUTS }), table);
+  return new DynamoStore(requests, options);
 }
 
 export class DynamoStore implements Store, ReceiptStore {
@@ -38,9 +39,9 @@ export class DynamoStore implements Store, ReceiptStore {
   readonly #dictionary: DynamoDictionary;
   readonly #changes: DynamoChanges;
 
-  constructor(options: DynamoStoreOptions) {
-    const { table, client = new DynamoDBClient({ requestHandler: TIMEOUTS }), quota = NO_QUOTA } = options;
-    this.#requests = new Requests(client, table);
+  constructor(requests: Requests, options: Omit<DynamoStoreOptions, 'table' | 'client'>) {
+    const { quota = NO_QUOTA } = options;
+    this.#requests = requests;
     this.#dictionary = new DynamoDictionary(this.#requests);
     this.#changes = new DynamoChanges(this.#requests, this.#dictionary, { ...options, quota });
   }

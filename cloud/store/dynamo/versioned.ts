@@ -2,7 +2,6 @@
  * Items that several processes change: read, changed and put on condition that nobody else put them meanwhile; else all over
  * again. The version grows by one with every put. Such items are never deleted but by `amend`, when nothing is left in them.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { EdgetallyError } from '../../../shared/errors.js';
 import { keyed, number, numberOf, packed, unpacked } from './attributes.js';
 import type { Key } from './keys.js';
@@ -16,7 +15,6 @@ export interface Versioned<T> {
 
 /** So many processes do not meet at one gateway but by mistake. */
 const MAX_ATTEMPTS = 30;
-const MAX_WAIT_MS = 50;
 
 export async function readVersioned<T>(requests: Requests, key: Key): Promise<Versioned<T>> {
   return versionedOf<T>(await requests.get(key));
@@ -59,7 +57,7 @@ export async function amend<T>(
       const isGone = before.version === 0 || (await requests.delete(kind, key, at(before.version)));
       if (isGone) return { version: 0, value: undefined };
     } else if (await putVersioned(requests, kind, key, version, value)) return { version, value };
-    await sleep(Math.random() * Math.min(MAX_WAIT_MS, 2 ** attempt));
+    await requests.rest(attempt);
     before = await readVersioned<T>(requests, key);
   }
   throw new EdgetallyError('database-failed', `${key.pk} ${key.sk} is changed by others all the time`);
