@@ -29,7 +29,7 @@ export function checkConfig(file: string, yamlText: string, env: Environment): C
 }
 
 function summaryOf(config: AgentConfig): string[] {
-  const { accept, buffer, push } = config;
+  const { accept, buffer, push, enroll } = config;
   const loss = lossWindow(buffer);
   return [
     `gateway  ${config.gateway}, data in ${config.data}`,
@@ -39,8 +39,13 @@ function summaryOf(config: AgentConfig): string[] {
     `buffer   at most ${formatByteSize(buffer.maxBytes)}, committed every ${formatDuration(buffer.commitInterval)}`,
     ...(loss === undefined ? [] : [`         ${loss}`]),
     `uplink   ${push === undefined ? 'none: windows stay on this gateway' : push.url}`,
+    ...(enroll === undefined
+      ? []
+      : [`         certificate by template ${enroll.template}${CLAIM[enroll.claimCert === undefined ? 'no' : 'yes']}`]),
   ];
 }
+
+const CLAIM = { yes: '', no: '; without enroll.claimCert there is no first one, and none where one has expired' };
 
 function listOf(label: string, lines: readonly string[], none: string): string[] {
   if (lines.length === 0) return [`${label.padEnd(9)}${none}`];

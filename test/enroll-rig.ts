@@ -50,9 +50,9 @@ export class EnrollRig {
   }
 
   /** A new gateway, with its own directory and name. */
-  async gateway(t: Test, enroll: Record<string, unknown> = {}): Promise<EnrollGateway> {
+  async gateway(t: Test, enroll: Record<string, unknown> = {}, port = this.cloud.core.port): Promise<EnrollGateway> {
     const name = `gw-${++this.#gateways}`;
-    const gateway = new EnrollGateway(this, name, await freePort(), enroll);
+    const gateway = new EnrollGateway(this, name, { sensor: await freePort(), broker: port }, enroll);
     t.teardown(() => gateway.agent.end('SIGKILL'));
     return gateway;
   }
@@ -72,10 +72,15 @@ export class EnrollGateway {
   readonly #rig: EnrollRig;
   readonly #sensorPort: number;
 
-  constructor(rig: EnrollRig, name: string, sensorPort: number, enroll: Record<string, unknown>) {
+  constructor(
+    rig: EnrollRig,
+    name: string,
+    ports: { readonly sensor: number; readonly broker: number },
+    enroll: Record<string, unknown>,
+  ) {
     this.#rig = rig;
     this.name = name;
-    this.#sensorPort = sensorPort;
+    this.#sensorPort = ports.sensor;
     const dir = join(rig.dir, name);
     mkdirSync(dir);
     this.config = join(dir, 'agent.yaml');
@@ -88,12 +93,12 @@ export class EnrollGateway {
         gateway: name,
         data: this.data,
         accept: {
-          sources: [{ type: 'broker', listeners: [{ listen: `127.0.0.1:${sensorPort}` }] }],
+          sources: [{ type: 'broker', listeners: [{ listen: `127.0.0.1:${ports.sensor}` }] }],
           routes: [{ topic: 's/{device}', window: '1s', lateness: '0s', metrics: ['x'] }],
         },
         buffer: { commitInterval: '2ms' },
         push: {
-          url: `mqtts://localhost:${rig.cloud.core.port}`,
+          url: `mqtts://localhost:${ports.broker}`,
           ca: rig.certs.ca,
           minBackoff: '20ms',
           maxBackoff: '100ms',

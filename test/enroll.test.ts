@@ -7,7 +7,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Rejection } from '../demo/provisioning.js';
+import { until } from './cloud-rig.js';
 import { type EnrollGateway, EnrollRig } from './enroll-rig.js';
+import { startMqttEater } from './mqtt-eater.js';
 import { needs } from './needs.js';
 
 const rig = await EnrollRig.start(t);
@@ -138,6 +140,47 @@ t.test('a refusal passes: run asks again, later and later, and nothing is lost m
   t.match(status.certificate, { confirmed: 1, problem: null });
   t.equal(asked.length, 4);
   t.ok(asked[1]! - asked[0]! >= 200, 'not before enroll.retry');
+  await gateway.agent.end('SIGTERM');
+});
+
+t.test(
+  'enrolled here and sent off: a network that is not there yet is no reason for another certificate',
+  async (t) => {
+    const network = await startMqttEater(rig.cloud.core.port, 'none');
+    t.teardown(() => network.stop());
+    const gateway = await rig.gateway(t, {}, network.port);
+    t.match(await gateway.enroll(), { code: 0 });
+    network.appetite = 'reset';
+    await gateway.agent.start();
+    await until(async () => ((await gateway.status())?.push?.link.failures ?? 0) >= 8);
+    network.appetite = 'none';
+    const connects = async () => (await gateway.status())?.push?.link.connects ?? 0;
+    await until(async () => (await connects()) === 1);
+    const before = rig.cloud.core.counters.connections;
+    for (let cuts = 1; cuts <= 5; cuts++) {
+      network.cut(); // no sensor speaks yet, so no receipt comes over any of these connections
+      await until(async () => (await connects()) === cuts + 1);
+    }
+    t.equal(rig.cloud.core.counters.connections, before + 5, 'nobody asks by claim');
+    await gateway.publish(1);
+    t.match((await gateway.settled()).certificate, { confirmed: 1, rolledBack: 0 });
+    t.equal(rig.active(gateway.name).length, 1);
+    await gateway.agent.end('SIGTERM');
+  },
+);
+
+t.test('a first certificate that never works is replaced, and not in a hurry', async (t) => {
+  const gateway = await rig.gateway(t);
+  let spoilt = 0;
+  rig.rules.spoil = (certificate) => {
+    if (certificate.thing === gateway.name && ++spoilt < 3) certificate.status = 'inactive';
+  };
+  await gateway.agent.start();
+  await gateway.publish(1);
+  t.match((await gateway.settled()).certificate, { confirmed: 1 });
+  delete rig.rules.spoil;
+  t.equal(spoilt, 3);
+  t.equal(rig.active(gateway.name).length, 1);
   await gateway.agent.end('SIGTERM');
 });
 

@@ -90,6 +90,14 @@ t.test(
   },
 );
 
+t.test('the only one goes on being shown while nothing says that it is to blame', async (t) => {
+  const { slots, attempt } = setup(t, { slots: { a: old } });
+  t.equal(slots.state.trial, 'a');
+  for (let i = 0; i < 8; i++) t.equal(await attempt(false), 'a', 'the claim certificate does not get in either');
+  for (let i = 0; i < 8; i++) t.equal(await attempt(true), 'a', 'in and out without a receipt: no sensor speaks yet');
+  t.equal(slots.state.trial, 'a');
+});
+
 t.test('HTTPS shows the trusted one, and is no trial', async (t) => {
   const { slots, identity } = onTrial(t);
   for (let i = 0; i < 5; i++) t.match((await identity.files('https', signal)).cert, /\/a\/cert\.pem$/);

@@ -1,14 +1,16 @@
 /**
  * Which certificate the uplink shows. Owns the trial: a new certificate is shown on the uplink itself, so that nobody takes its
  * session over, and trusted once a receipt came over it. Three connections in a row that brought none raise a doubt; then both
- * are shown in turns, and where the trusted one gets in, the new one is taken back. Where there is no trusted one, or it has
- * expired and is refused, the claim certificate is asked for another.
+ * are shown in turns, and where the trusted one gets in, the new one is taken back. Where there is no trusted one the claim
+ * certificate takes its part: where that gets in, and the new one does not right after it, another is asked for; so it is where the
+ * trusted one has expired and is refused.
  *
  * Promises: there is always a way back to the last certificate that worked; a clock that is not believed expires nothing.
  */
 import type { Logger } from 'pino';
 import { backoffMs } from '../../shared/backoff.js';
 import { EdgetallyError, type ErrorCode } from '../../shared/errors.js';
+import type { MqttConnection } from '../mqtt/connection.js';
 import type { Transport } from '../push/link.js';
 import type { PushOptions } from '../push/options.js';
 import { asking, briefly, claimClientId } from './claim.js';
@@ -47,9 +49,6 @@ export interface IdentityState {
 
 const DOUBT = 3;
 const DAY_MS = 86_400_000;
-/** Between two certificates by claim. */
-const CLAIM_AGAIN = { minBackoff: 60_000, maxBackoff: DAY_MS };
-
 /** How much of `enroll.retry` a refusal of this kind costs; others are waited for as any lost connection is. */
 const WAIT: Partial<Record<ErrorCode, number>> = { 'enroll-denied': 1, 'enroll-refused': 1, 'enroll-throttled': 0.1 };
 
@@ -61,6 +60,8 @@ export class Identity {
   #failures = 0;
   /** Connections in a row with the trusted certificate that never were up, since it has expired. */
   #refused = 0;
+  /** Of a certificate on trial where there is no trusted one: whether it is to blame, and not the network. */
+  #blame: 'open' | 'network-is-good' | 'certain' = 'open';
   #claimAtMs = Number.NEGATIVE_INFINITY;
   #claims = 0;
   #claimProblem: EdgetallyError | undefined;
@@ -82,10 +83,11 @@ export class Identity {
     const tried = slots.pair(trial);
     if (transport === 'https') return trusted ?? tried ?? this.#impossible();
     const shown = this.#choose(trusted !== undefined, tried !== undefined);
-    if (shown !== 'claim')
-      return this.#show(shown, (shown === 'trial' ? tried : trusted)!, shown === 'trial' ? trial : current);
-    if (this.#mayClaim()) return this.claim(signal);
-    if (tried !== undefined) return this.#show('trial', tried, trial);
+    if (shown === 'claim' && this.#mayClaim()) {
+      if (tried === undefined || this.#blame === 'certain') return this.claim(signal);
+      if (await this.#knock(signal)) this.#blame = 'network-is-good';
+    }
+    if (tried !== undefined && shown !== 'current') return this.#show('trial', tried, trial);
     if (trusted !== undefined) return this.#show('current', trusted, current);
     throw this.#claimProblem ?? this.#impossible();
   }
@@ -95,19 +97,21 @@ export class Identity {
     const { slots, time, log, options } = this.#context;
     if (options.claimCert === undefined) this.#impossible();
     this.#shown = undefined;
+    this.#blame = 'open';
+    const limits = (part: number) => ({ minBackoff: options.retry * part, maxBackoff: DAY_MS });
     try {
       const slot = slots.free;
       const { id } = await this.#askByClaim(slot, signal);
       this.#failures = 0;
       this.#claimProblem = undefined;
-      this.#claimAtMs = time().steadyMs + backoffMs(++this.#claims, CLAIM_AGAIN, Math.random());
+      this.#claimAtMs = time().steadyMs + backoffMs(++this.#claims, limits(1), Math.random());
       log.info({ certificate: id }, 'enrolled by the claim certificate');
       return this.#show('trial', slots.pair(slot)!, slot);
     } catch (error) {
       if (!(error instanceof EdgetallyError)) throw error;
       const part = WAIT[error.code];
-      const limits = { minBackoff: options.retry * (part ?? 0), maxBackoff: DAY_MS };
-      if (part !== undefined) this.#claimAtMs = time().steadyMs + backoffMs(++this.#claims, limits, Math.random());
+      if (part !== undefined)
+        this.#claimAtMs = time().steadyMs + backoffMs(++this.#claims, limits(part), Math.random());
       this.#claimProblem = error;
       throw error;
     }
@@ -120,6 +124,7 @@ export class Identity {
 
   /** The connection with what is shown is up. */
   up(): void {
+    this.#blame = 'open';
     if (this.#shown !== 'current') return;
     this.#refused = 0;
     if (this.#context.slots.state.trial !== null) this.#rollBack();
@@ -142,13 +147,20 @@ export class Identity {
     this.#shown = 'current';
     this.#failures = 0;
     this.#claims = 0;
+    this.#claimProblem = undefined;
     log.info({ certificate: this.#shownId }, 'the new certificate is trusted: a receipt came over it');
   }
 
   /** The connection is over, or never was. */
   ended(wasUp: boolean): void {
-    if (this.#shown === 'trial') this.#failures++;
+    if (this.#shown === 'trial') this.#failed(wasUp);
     if (this.#shown === 'current' && !wasUp && this.#isExpired()) this.#refused++;
+  }
+
+  #failed(wasUp: boolean): void {
+    const isOnly = this.#context.slots.state.current === null;
+    this.#failures = isOnly && wasUp ? 0 : this.#failures + 1; // without receipts for long, as where no sensor speaks yet
+    if (this.#blame === 'network-is-good' && !wasUp) this.#blame = 'certain';
   }
 
   #choose(hasTrusted: boolean, hasTrial: boolean): 'trial' | 'current' | 'claim' {
@@ -183,11 +195,20 @@ export class Identity {
   }
 
   #askByClaim(slot: Slot, signal: AbortSignal): Promise<CertificateFacts> {
+    return this.#byClaim(signal, (connection) =>
+      obtain(this.#context, slot, asking(connection, this.#context.options.answerTimeout)),
+    );
+  }
+
+  /** Whether the claim certificate gets in. */
+  #knock(signal: AbortSignal): Promise<boolean> {
+    return this.#byClaim(signal, async () => true).catch(() => false);
+  }
+
+  #byClaim<T>(signal: AbortSignal, work: (connection: MqttConnection) => Promise<T>): Promise<T> {
     const { options, push, time } = this.#context;
     const pair = { cert: options.claimCert!, key: options.claimKey! };
-    return briefly({ push, pair, clientId: claimClientId(), nowMs: time().earliestMs, signal }, (connection) =>
-      obtain(this.#context, slot, asking(connection, options.answerTimeout)),
-    );
+    return briefly({ push, pair, clientId: claimClientId(), nowMs: time().earliestMs, signal }, work);
   }
 
   #rollBack(): void {
