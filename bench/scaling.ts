@@ -6,6 +6,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type BehindBroker, behindBroker } from './behind-broker.js';
 import { type Figure, median, type Stage } from './figures.js';
 import { type Gateway, loadRound, startGateway, startLoad } from './gateway.js';
 import type { Subject } from './subject.js';
@@ -50,7 +51,8 @@ export const scaling: Stage = {
           await load.ask({ kind: 'connect', port: ports[i], connections: CONNECTIONS, qos: 1 });
         }
       }
-      return figuresOf(await inTurns(ways, loads));
+      const measured = await inTurns(ways, loads);
+      return [...figuresOf(measured), ...partsOf(measured, await behindBroker(dir))];
     } finally {
       for (const load of loads) await load.end();
       for (const gateway of gateways) await gateway.stop();
@@ -107,6 +109,17 @@ async function used(subject: Subject) {
 
 function busiest(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): number {
   return Math.max(...[...after].map(([thread, us]) => us - (before.get(thread) ?? 0)));
+}
+
+/** What leaves the main thread for nothing, at best, where only this part of a message is done in another. */
+function partsOf(measured: ReadonlyMap<string, Measured[]>, { decodeUs, restUs }: BehindBroker): Figure[] {
+  const [one] = measured.values();
+  const thread = median(one!.map(({ threadUs }) => threadUs));
+  const part = (name: string, us: number): Figure => ({
+    ...{ name: `${name}, without sockets`, unit: 'µs', ours: us, better: 'less' },
+    note: `in a thread of its own, for nothing: at most ${(thread / (thread - us)).toFixed(2)} times as many messages`,
+  });
+  return [part('decoding a message', decodeUs), part('gathering, committing and folding it', restUs)];
 }
 
 function figuresOf(measured: ReadonlyMap<string, Measured[]>): Figure[] {
