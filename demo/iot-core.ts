@@ -239,7 +239,7 @@ async function answer(
   packet: PublishPacket,
   heard: ReadonlySet<string> | undefined,
 ): Promise<void> {
-  const reply = await provisioning.answer(packet.topic, Buffer.from(packet.payload));
+  const reply = await provisioning.answer(packet.topic, Buffer.from(packet.payload), client.id);
   if (client.closed || heard?.has(reply.topic) !== true) return;
   client.publish({ ...reply, cmd: 'publish', qos: 0, retain: false, dup: false }, () => undefined);
 }

@@ -9,6 +9,8 @@ import { CREATE_FROM_CSR_TOPIC } from '../shared/provisioning.js';
 import { type AuthorityFiles, CertificateAuthority } from './certificate-authority.js';
 
 export interface HookRequest {
+  /** Of whoever asks. */
+  readonly clientId: string;
   readonly template: string;
   readonly certificate: X509Certificate;
   readonly parameters: Readonly<Record<string, unknown>>;
@@ -26,7 +28,7 @@ export interface ProvisioningOptions {
 
 export interface ProvisioningRules {
   /** Denies where it returns false. */
-  hook?: (request: HookRequest) => boolean;
+  hook?: (request: HookRequest) => boolean | Promise<boolean>;
   /** Takes the place of the answer, or holds it up. */
   interrupt?: (topic: string) => Promise<Rejection | undefined>;
   /** What becomes of a certificate once it is provisioned. */
@@ -85,14 +87,16 @@ export class Provisioning {
   }
 
   /** The topic and payload of the answer. */
-  async answer(topic: string, payload: Buffer): Promise<{ topic: string; payload: string }> {
+  async answer(topic: string, payload: Buffer, clientId: string): Promise<{ topic: string; payload: string }> {
     this.requests.push(topic);
     try {
       const refused = await this.#options.rules.interrupt?.(topic);
       if (refused !== undefined) throw refused;
       const request = JSON.parse(payload.toString()) as Record<string, unknown>;
       const template = PROVISION.exec(topic)?.[1];
-      const answer = template === undefined ? await this.#create(request) : this.#provision(template, request);
+      const answer = await (template === undefined
+        ? this.#create(request)
+        : this.#provision(template, request, clientId));
       return { topic: `${topic}/accepted`, payload: JSON.stringify(answer) };
     } catch (error) {
       const rejection = 'statusCode' in (error as object) ? error : reject(400, 'InvalidRequest', String(error));
@@ -112,7 +116,11 @@ export class Provisioning {
     return { certificateId, certificatePem, certificateOwnershipToken };
   }
 
-  #provision(template: string, { certificateOwnershipToken, parameters }: Record<string, unknown>) {
+  async #provision(
+    template: string,
+    { certificateOwnershipToken, parameters }: Record<string, unknown>,
+    clientId: string,
+  ) {
     const token = this.#tokens.get(String(certificateOwnershipToken));
     if (token === undefined || Date.now() >= token.expiresMs) {
       throw reject(400, 'InvalidCertificateOwnershipToken', 'Certificate ownership token is invalid or expired');
@@ -121,11 +129,12 @@ export class Provisioning {
     if (thingOf === undefined) throw reject(404, 'ResourceNotFoundException', `no template ${template}`);
     const { certificate } = token;
     const request: HookRequest = {
+      clientId,
       template,
       certificate: new X509Certificate(certificate.pem),
       parameters: parameters as Record<string, unknown>,
     };
-    if (this.#options.rules.hook?.(request) === false) {
+    if ((await this.#options.rules.hook?.(request)) === false) {
       throw reject(403, 'AccessDenied', 'Pre-provisioning hook denied the request');
     }
     this.#tokens.delete(String(certificateOwnershipToken));

@@ -71,7 +71,7 @@ const DECLARED = {
   JwtAudience: text('With jwt: audience of the tokens.', { default: '' }),
   AlarmNoDataMinutes: number('Alarm when no gateway has sent a batch for this long.', 15, 1, 180),
   AlarmAgeSeconds: number('Alarm when what waits for the ingest function is older than this.', 600, 60, 86400),
-  AlarmErrors: number('Alarm when a function fails this often in five minutes.', 5, 1, 10000),
+  AlarmErrors: number('Alarm when a function fails more often than this in five minutes.', 5, 1, 10000),
 } as const satisfies Record<string, CfnParameterProps>;
 
 export type ParameterName = keyof typeof DECLARED;
