@@ -15,6 +15,7 @@ export function openTable(table: string, receiptDelayMs: number): DynamoStore {
     table,
     maxQuarantineBytes: MAX_QUARANTINE_BYTES,
     quota: quotaSchema.parse({}),
+    now: Date.now,
     ...(receiptDelayMs > 0 && { receipts: { delayMs: receiptDelayMs, most: MOST_OWED } }),
   });
 }

@@ -9,16 +9,20 @@ export function together(rows: readonly LossRow[]): readonly LossRow[] {
     const before = sums.get(key);
     sums.set(key, before === undefined ? row : { ...before, count: before.count + row.count });
   }
-  return [...sums.values()].sort(inOrder);
+  return [...sums.values()].sort((a, b) => compare(keyOf(a), keyOf(b)));
 }
 
 function keyOf({ subject, dayMs, kind, reason }: LossRow): (string | number)[] {
   return [subject.gateway ?? '', dayMs, kind, reason, subject.group ?? '', subject.device ?? ''];
 }
 
-function inOrder(a: LossRow, b: LossRow): number {
-  const left = keyOf(a);
-  const right = keyOf(b);
+/** A store tells them in an order of its own. */
+export function ordered(rows: readonly LossRow[]): readonly LossRow[] {
+  const placeOf = (row: LossRow) => [row.dayMs, row.subject.gateway ?? '', row.epoch, ...keyOf(row)];
+  return [...rows].sort((a, b) => compare(placeOf(a), placeOf(b)));
+}
+
+function compare(left: readonly (string | number)[], right: readonly (string | number)[]): number {
   for (const [i, one] of left.entries()) if (one !== right[i]) return one < right[i]! ? -1 : 1;
   return 0;
 }

@@ -9,6 +9,7 @@ import { EdgetallyError } from '../../shared/errors.js';
 import type { DayTally, EpochRow, GatewayRow, LossRow } from '../store/accounts.js';
 import { type SequenceTally, tallySequences } from '../store/sequences.js';
 import { DAY_MS, floorTo, type SnapshotStore, type Span } from '../store/store.js';
+import { ordered } from './loss-rows.js';
 import { differencesOf, notesOf, unknownsOf } from './reconcile-findings.js';
 
 export interface ReconcileQuery {
@@ -85,7 +86,7 @@ export async function reconcile(store: SnapshotStore, query: ReconcileQuery): Pr
       for (const tally of page) rows.push(rowOf(tally, epochs.get(tally.epoch)!));
     }
     rows.sort(inOrder);
-    const losses = await snapshot.losses(query.span, { gateway: query.gateway });
+    const losses = ordered(await snapshot.losses(query.span, { gateway: query.gateway }));
     const account = { query, rows, gateway, epochs: gateway.epochs.map(accountOf), losses };
     const said = { differences: differencesOf(account), unknowns: unknownsOf(account), notes: notesOf(account) };
     return { ...account, ...said };

@@ -16,6 +16,7 @@ import {
   type SnapshotStore,
   type Subject,
 } from '../store/store.js';
+import { ordered } from './loss-rows.js';
 import { type Piece, planReport, type ReportPlan, type Stretch } from './plan.js';
 import { BEGINNING_MS, END_MS, type GroupKey, type ReportQuery, wholeDays } from './query.js';
 import { spanText } from './span-text.js';
@@ -60,7 +61,7 @@ export async function runReport(store: SnapshotStore, query: ReportQuery): Promi
       }
     }
     const rows = cells.rows();
-    const losses = await snapshot.losses(wholeDays(query.span), query.where);
+    const losses = ordered(await snapshot.losses(wholeDays(query.span), query.where));
     return { query, rows, notes: [...cells.notes(), ...blurNotes(query, rows)], losses };
   });
 }
