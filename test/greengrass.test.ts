@@ -12,6 +12,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { componentConfig } from '../agent/greengrass/configuration.js';
+import { NucleusConnection } from '../agent/greengrass/nucleus.js';
 import { type AgentStatus, askStatus, socketPath } from '../agent/status.js';
 import { COMPONENT, type Recipe, recipeSchema, recipeText } from '../greengrass/recipe.js';
 import { zipDirectory } from '../packaging/zip.js';
@@ -21,6 +22,7 @@ import { parseUpTopic } from '../shared/topics.js';
 import { VERSION } from '../shared/version.js';
 import { until } from './cloud-rig.js';
 import { build, Component, type Runtime } from './component.js';
+import { Dice } from './dice.js';
 import { ROOT } from './needs.js';
 import { merged, Nucleus, type Published } from './nucleus.js';
 import { freePort } from './rig.js';
@@ -133,20 +135,25 @@ t.test('the defaults are a configuration of the agent, however numbers arrive', 
 
 t.test('a connection of our own does not fight that of the nucleus', async (t) => {
   const config = (given: Json) => componentConfig(given, ENV).parsed;
-  const push = { url: 'mqtts://abc-ats.iot.eu-central-1.amazonaws.com:8883' };
-  const own = config({ push });
+  const aws = { url: 'mqtts://abc-ats.iot.eu-central-1.amazonaws.com:8883' };
+  const other = { url: 'mqtts://broker.example:8883' };
+  const own = config({ push: other });
   t.match(own, {
     ok: true,
     value: { gateway: 'core-1', push: { clientId: 'core-1-edgetally', ca: ENV.GG_ROOT_CA_PATH } },
   });
+  t.match(config({ push: { ...other, ca: '/own.pem' } }), { ok: true, value: { push: { ca: '/own.pem' } } });
   t.match(
-    config({ gateway: 'gw-7', push }),
+    config({ gateway: 'gw-7', push: aws }),
     { ok: true, value: { push: { clientId: undefined } } },
     'a thing of its own',
   );
-  t.match(config({ push: { ...push, ca: '/own.pem' } }), { ok: true, value: { push: { ca: '/own.pem' } } });
-  const fight = config({ push: { ...push, clientId: 'core-1' } });
-  t.match(fight, { ok: false, problems: [{ key: 'push.clientId', got: /nucleus/ }] });
+  t.match(config({ push: aws }), { ok: false, problems: [{ key: 'gateway', got: /^core-1, .* nucleus/ }] });
+  t.match(config({ push: { ...aws, clientId: 'core-1-b' } }), { ok: true }, 'who knows what they do');
+  for (const push of [aws, other]) {
+    const fight = config({ push: { ...push, clientId: 'core-1' } });
+    t.match(fight, { ok: false, problems: [{ key: 'push.clientId', got: /nucleus/ }] });
+  }
 });
 
 t.test('the stand-in speaks what the client of Amazon speaks', async (t) => {
@@ -171,6 +178,27 @@ t.test('the stand-in speaks what the client of Amazon speaks', async (t) => {
   nucleus.isOnline = false;
   await t.rejects(client.publishToIoTCore({ topicName: 'a', qos: model.QOS.AT_LEAST_ONCE, payload }));
   await client.close();
+});
+
+t.test('what is no message ends a connection to a nucleus, and nothing else', async (t) => {
+  const path = join(mkdtempSync(join(tmpdir(), 'edgetally-ipc-')), 'gg-ipc.socket');
+  let answer = Buffer.alloc(0);
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.end(answer));
+  }).listen(path);
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const dice = new Dice(11, 0);
+  const refused = { code: /link-/, message: /^the nucleus at connect: / };
+  for (let i = 0; i < 300; i++) {
+    answer = Buffer.from(Array.from({ length: dice.below(80) }, () => dice.below(256)));
+    if (dice.chance(0.5) && answer.length > 4) answer.writeUInt32BE(answer.length);
+    await NucleusConnection.open({ path, token: 'x' }, new AbortController().signal).then(
+      () => t.fail('it was let in'),
+      (error) => t.match(error, refused, answer.toString('hex')),
+    );
+  }
 });
 
 /** Behind a nucleus or a broker: what it has of each window, and receipts. */

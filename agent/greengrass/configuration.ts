@@ -9,10 +9,14 @@ import type { ConfigProblem, ParsedConfig } from '../../shared/config.js';
 import type { Environment } from '../../shared/config-env.js';
 import { isRecord } from '../../shared/config-schema.js';
 import { type AgentConfig, parseAgentConfig } from '../config.js';
+import { isAwsEndpoint } from '../push/endpoint.js';
 
 /** What tells the agent's connection from the nucleus's, where both are the same thing. */
 const OWN = '-edgetally';
 const MAX_CLIENT_ID = 128;
+
+/** On AWS a client is called like its thing, and the cloud side takes batches from the client that is called like their gateway. */
+const OWN_THING = 'the name of a thing that is the agent’s own, whose certificate it has';
 
 export interface ComponentConfig {
   /** As a file would have it: `edgetally-agent status` and `check` read it. */
@@ -37,7 +41,8 @@ function completed(push: Record<string, unknown>, gateway: unknown, env: Environ
   const url = String(push.url);
   if (!/^mqtts?:/.test(url)) return push;
   const thing = env.AWS_IOT_THING_NAME;
-  const clientId = push.clientId ?? (gateway === thing ? `${thing}${OWN}`.slice(-MAX_CLIENT_ID) : undefined);
+  const isNamed = push.clientId != null || gateway !== thing || isAws(url);
+  const clientId = isNamed ? push.clientId : `${thing}${OWN}`.slice(-MAX_CLIENT_ID);
   const ca = push.ca ?? (url.startsWith('mqtts:') ? env.GG_ROOT_CA_PATH || undefined : undefined);
   return { ...push, clientId, ca };
 }
@@ -45,13 +50,18 @@ function completed(push: Record<string, unknown>, gateway: unknown, env: Environ
 function fightOf({ gateway, push }: AgentConfig, env: Environment): ConfigProblem | undefined {
   const thing = env.AWS_IOT_THING_NAME;
   if (push === undefined || !/^mqtts?:/.test(push.url) || (push.clientId ?? gateway) !== thing) return undefined;
+  const isGiven = push.clientId !== undefined;
   return {
     line: 0,
     column: 0,
-    key: 'push.clientId',
-    got: `${thing}, the client id of the nucleus`,
-    expected: 'another one: each would end the connection of the other',
+    key: isGiven ? 'push.clientId' : 'gateway',
+    got: `${thing}, as whom the nucleus is connected`,
+    expected: isGiven ? 'another client id: each would end the connection of the other' : OWN_THING,
   };
+}
+
+function isAws(url: string): boolean {
+  return URL.canParse(url) && isAwsEndpoint(new URL(url));
 }
 
 /** Nobody has a file to look a line up in. */
