@@ -53,7 +53,7 @@ function peersPlot({ measured, peers }: PeersData): BarsPlot {
   };
   const made = peers[0]!.gatewayKilled.made + peers[0]!.allKilled.made;
   return {
-    title: 'Gateways side by side: the same readings, the same windows',
+    title: `Gateways side by side: the same readings and windows; four times kill -9 in ${shown(made)}`,
     rows: peers.map(({ name }) => ({ name, tone: name.startsWith('Edgetally') ? 'ours' : 'other' })),
     columns: [
       column(
@@ -66,7 +66,7 @@ function peersPlot({ measured, peers }: PeersData): BarsPlot {
         'log',
         peers.map((peer) => peer.bytesPerReading),
       ),
-      column(`missing or doubled after kill -9, of ${shown(made)}`, 'linear', killed),
+      column('missing or doubled by kill -9', 'linear', killed),
     ],
     measured,
   };
