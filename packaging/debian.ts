@@ -15,8 +15,8 @@ The program holds works of others. What they are, and their licences:
 /usr/lib/${NAME}/THIRD-PARTY-NOTICES.txt, and of Node /usr/lib/${NAME}/LICENSE-node.
 `;
 
-export interface DebianOptions extends Omit<TarballOptions, 'level'> {
-  /** Undefined: not compressed at all. */
+export interface DebianOptions extends TarballOptions {
+  /** Of xz. Undefined: not compressed at all. */
   readonly level: number | undefined;
   /** Debian packages that the program needs. */
   readonly libraries: readonly string[];

@@ -58,7 +58,7 @@ function makePackages(libraries: readonly string[]): void {
   const { DEBFULLNAME = 'Edgetally', DEBEMAIL = 'edgetally@localhost' } = process.env;
   const maintainer = `${DEBFULLNAME} <${DEBEMAIL}>`;
   const common = { program, stage, out, version, architecture: architecture!.name, date: sourceDate(process.env) };
-  if (!values.quick) console.log(makeTarball({ ...common, level: LEVEL }));
+  if (!values.quick) console.log(makeTarball(common));
   console.log(makeDebianPackage({ ...common, level: values.quick ? undefined : LEVEL, libraries, maintainer }));
 }
 

@@ -1,4 +1,4 @@
-/** The tarball: the program in one folder, with a sample configuration and the systemd unit beside it. */
+/** The tarball: the program in one folder, with a sample configuration and the systemd unit beside it. By gzip: small systems have no xz. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { ROOT } from '../test/needs.js';
@@ -13,20 +13,18 @@ export interface TarballOptions {
   readonly architecture: string;
   /** s */
   readonly date: number;
-  /** Of xz. */
-  readonly level: number;
 }
 
-export function makeTarball({ program, stage, out, version, architecture, date, level }: TarballOptions): string {
+export function makeTarball({ program, stage, out, version, architecture, date }: TarballOptions): string {
   const name = `${NAME}-${version}-linux-${architecture}`;
   const root = join(stage, name);
   putAll(program, root);
   put(join(ROOT, 'agent/edgetally.example.yaml'), join(root, 'edgetally.example.yaml'));
   put(join(SOURCES, 'systemd/edgetally-agent.service'), join(root, 'edgetally-agent.service'));
   put(join(ROOT, 'LICENSE'), join(root, 'LICENSE'));
-  const path = join(out, `${name}.tar.xz`);
+  const path = join(out, `${name}.tar.gz`);
   const same = ['--sort=name', `--mtime=@${date}`, '--owner=0', '--group=0', '--numeric-owner', '--format=gnu'];
-  const packed = [`--use-compress-program=xz -${level}`, '--file', path, '--directory', stage, name];
+  const packed = ['--use-compress-program=gzip --no-name', '--file', path, '--directory', stage, name];
   execFileSync('tar', ['--create', ...same, ...packed]);
   return path;
 }

@@ -7,7 +7,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
@@ -16,6 +15,7 @@ import { checkConfig } from '../check.js';
 import { type PushOptions, pushSchema } from '../push/options.js';
 import { systemClocks } from '../time/clock.js';
 import { filesOf, uplinkTls } from '../uplink-tls.js';
+import { NO_QUESTIONS, type Questions, questions } from './ask.js';
 import { listen, tryBroker } from './listen.js';
 import { type Proposal, proposeRoutes } from './propose.js';
 
@@ -37,8 +37,6 @@ interface SetupOptions {
 
 /** How the file begins that the Debian package brings: nobody's work is lost with it. */
 const AS_INSTALLED = '# As installed';
-
-type Ask = (question: string, proposed: string) => Promise<string>;
 
 export function setupCommand(defaultConfig: string): Command {
   return new Command('setup')
@@ -64,9 +62,7 @@ async function setup(options: SetupOptions): Promise<void> {
   if (existsSync(config) && !force && !readFileSync(config, 'utf8').startsWith(AS_INSTALLED)) {
     throw new EdgetallyError('usage', `${config} is there already`, { hint: 'Say --force to write over it.' });
   }
-  const console = createInterface({ input: process.stdin, output: process.stdout });
-  const ask: Ask = async (question, proposed) =>
-    yes === true ? proposed : (await console.question(`${question} [${proposed}] `)) || proposed;
+  const { ask, close } = yes === true ? NO_QUESTIONS : questions(process.stdin, process.stdout);
   try {
     const gateway = await ask('Name of this gateway', options.gateway ?? gatewayName());
     const broker = await ask('The broker that sensors publish to', options.broker);
@@ -74,7 +70,7 @@ async function setup(options: SetupOptions): Promise<void> {
     const push = await uplink(options, gateway, ask);
     const text = configText({
       gateway,
-      data: options.data ?? (config.startsWith('/etc/') ? '/var/lib/edgetally' : undefined),
+      data: options.data ?? (isOfSystem(config) ? '/var/lib/edgetally' : undefined),
       broker,
       username: options.username,
       proposals,
@@ -84,10 +80,16 @@ async function setup(options: SetupOptions): Promise<void> {
     if (!checked.ok) throw new EdgetallyError('config-invalid', checked.text);
     mkdirSync(dirname(config), { recursive: true });
     writeFileSync(config, text, { mode: 0o640 });
-    say(`\n${checked.text}\n\nWritten: ${config}. Start with: edgetally-agent run --config ${config}`);
+    const start = isOfSystem(config) ? 'systemctl restart edgetally-agent' : `edgetally-agent run --config ${config}`;
+    say(`\n${checked.text}\n\nWritten: ${config}. Start with: ${start}`);
   } finally {
-    console.close();
+    close();
   }
+}
+
+/** Where a service reads it. */
+function isOfSystem(config: string): boolean {
+  return config.startsWith('/etc/');
 }
 
 function say(text: string): void {
@@ -112,7 +114,7 @@ async function hear({ broker, username, password, listen: seconds }: SetupOption
 }
 
 /** Undefined where none is wanted. A link that does not come up is said, and written all the same: it may come later. */
-async function uplink(options: SetupOptions, gateway: string, ask: Ask): Promise<object | undefined> {
+async function uplink(options: SetupOptions, gateway: string, ask: Questions['ask']): Promise<object | undefined> {
   const url = await ask('The broker of the cloud side (- for none)', options.uplink ?? '-');
   if (url === '-') return undefined;
   const file = async (what: string, given: string | undefined) => {
