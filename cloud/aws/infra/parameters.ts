@@ -46,7 +46,7 @@ const DECLARED = {
   KinesisShards: number('Shards of the stream, with kinesis.', 1, 1, 500),
   IngestConcurrency: number('Ingest functions at one time, with sqs: a cap on what the table must take.', 10, 2, 1000),
   IngestWindowSeconds: number('How long messages are gathered for one call of the ingest function.', 5, 1, 300),
-  ReceiptDelaySeconds: number('Receipts of one gateway are gathered this long and sent in one message.', 300, 0, 900),
+  ReceiptDelaySeconds: number('Receipts of one gateway are gathered this long and sent in one message.', 900, 0, 3600),
   TableReadCapacity: number('Least read capacity of the table; 0: on demand.', 0, 0, 40000),
   TableWriteCapacity: number('Least write capacity of the table; 0: on demand.', 0, 0, 40000),
   TableMaxReadCapacity: number('Where read capacity is provisioned: what it may grow to.', 1000, 1, 40000),

@@ -144,7 +144,7 @@ t.test('a function is given the variables that it asks for, and no others', asyn
   }
   const variables = (choice: Record<string, string>) =>
     (resolve(template, { ...GIVEN, ...choice }).resources.Ingest as Any).Properties.Environment.Variables;
-  t.equal(variables({}).EDGETALLY_RECEIPT_DELAY, '300s');
+  t.equal(variables({}).EDGETALLY_RECEIPT_DELAY, '900s');
   t.equal(variables({}).EDGETALLY_ARCHIVE_BUCKET, '<Archive>');
   t.equal(variables({ ArchiveBatches: 'no' }).EDGETALLY_ARCHIVE_BUCKET, '');
 });
