@@ -61,7 +61,7 @@ console.log(artifact);
 for (const path of recipes()) console.log(path);
 
 async function gather(): Promise<void> {
-  await bundleAgent(program, values.addon);
+  await bundleAgent(program, values.version, values.addon);
   const node = join(program, 'node');
   copyFileSync(values.node, node);
   copyFileSync(join(ROOT, 'packaging/bin.sh'), join(program, 'edgetally-agent'));

@@ -467,7 +467,7 @@ t.test('a deployment changes the configuration while the agent runs', async (t) 
 
 t.test('a first configuration that is wrong ends it, and says why', async (t) => {
   const { component } = await stage(t, 'lite', { push: { url: 'greengras:' } });
-  await t.rejects(component.start(), /ended with 1\n.*configuration of the component: push\.url: got "greengras:"/s);
+  await t.rejects(component.start(), /ended with 78\n.*configuration of the component: push\.url: got "greengras:"/s);
 });
 
 t.test('a nucleus that restarts is found again, with what changed meanwhile', async (t) => {
