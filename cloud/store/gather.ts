@@ -19,6 +19,7 @@ import {
   type RollUp,
   type RollUpKey,
   type Snapshot,
+  type Source,
 } from './store.js';
 
 const NOTHING: Portion['metrics'] = new Map();
@@ -62,11 +63,13 @@ export async function recompute(snapshot: Snapshot, stale: DirtyRollUp): Promise
   let readings = 0;
   let counted = 0;
   let longestMs = 0;
+  const sources: Source[] = [];
   for await (const page of gatherBelow(snapshot, stale, 'all')) {
     for (const portion of page) {
       readings += portion.readings;
       counted += portion.counted;
       longestMs = Math.max(longestMs, portion.longestMs);
+      for (const source of portion.sources ?? []) sources.push(source);
       for (const [metric, summary] of portion.metrics) {
         const list = lists.get(metric);
         if (list === undefined) lists.set(metric, [summary]);
@@ -75,7 +78,7 @@ export async function recompute(snapshot: Snapshot, stale: DirtyRollUp): Promise
     }
   }
   const metrics = new Map([...lists].map(([metric, list]) => [metric, mergeAll(list)]));
-  return { ...stale, readings, counted, longestMs, metrics };
+  return { ...stale, readings, counted, longestMs, metrics, ...(sources.length > 0 && { sources }) };
 }
 
 /** Adds to a list that is to be merged, and keeps it short. */

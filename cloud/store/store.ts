@@ -90,6 +90,13 @@ export interface Portion {
   /** Length of the longest window; 0 where there is none. */
   readonly longestMs: number;
   readonly metrics: ReadonlyMap<string, MetricSummary>;
+  /** The windows that are in it, where the store forgets windows before roll-ups, and has to know. */
+  readonly sources?: readonly Source[];
+}
+
+/** A window that was read, in short. */
+export interface Source extends Pick<WindowSummary, 'startMs' | 'lengthMs' | 'part' | 'revision' | 'readings'> {
+  readonly epoch: string;
 }
 
 export interface RollUp extends Portion, RollUpKey {

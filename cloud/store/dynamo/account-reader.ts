@@ -7,15 +7,17 @@ import type { GatewayView } from './gateway-view.js';
 import { gatewayPk, timeKey } from './keys.js';
 import { queryAll, type Requests } from './requests.js';
 import { versionedOf } from './versioned.js';
-import { readWindows } from './windows.js';
+import { readFound, sourcesIn } from './window-reader.js';
 
 export class AccountReader {
   readonly #requests: Requests;
+  readonly #nowMs: number;
   /** Roll-ups of many devices ask for the same day. */
   readonly #days = new Map<string, Promise<Account[]>>();
 
-  constructor(requests: Requests) {
+  constructor(requests: Requests, nowMs: number) {
     this.#requests = requests;
+    this.#nowMs = nowMs;
   }
 
   async counted(view: GatewayView, dayMs: number, where: Where): Promise<number> {
@@ -61,8 +63,8 @@ export class AccountReader {
         if (told === undefined) continue;
         tallies.set(`${dayMs}/${epoch}`, { subject, dayMs, epoch, counted: told[0], arrived: 0, toldMs: told[1] });
       }
-      for await (const page of readWindows(this.#requests, subject, span)) {
-        for (const { startMs, epoch, readings } of page) {
+      for (const found of await readFound(this.#requests, subject, span, this.#nowMs)) {
+        for (const { startMs, epoch, readings } of sourcesIn(found)) {
           const dayMs = floorTo(startMs, DAY_MS);
           const key = `${dayMs}/${epoch}`;
           const before = tallies.get(key) ?? { subject, dayMs, epoch, counted: 0, arrived: 0, toldMs: 0 };

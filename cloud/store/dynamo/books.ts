@@ -6,6 +6,7 @@
  * Pure: what a commit does to the books, as a function that may be called again on newer ones.
  */
 import type { BatchIdentity } from '../../../shared/batch.js';
+import type { WindowSummary } from '../../../shared/window.js';
 import { addSequence, NO_SEQUENCES, type SequenceSet } from '../sequences.js';
 import { type BatchChange, DAY_MS, floorTo, type RejectedChange } from '../store.js';
 import { type Account, newAccount, tellLoss, tellReadings } from './accounts.js';
@@ -56,9 +57,17 @@ export function newBooks(): Books {
 
 /** What became of a change before it is entered into the books. */
 export type Outcome =
-  | { readonly kind: 'batch'; readonly batch: BatchChange; readonly windows: number }
+  | {
+      readonly kind: 'batch';
+      readonly batch: BatchChange;
+      readonly windows: number;
+      readonly lost: readonly LostReadings[];
+    }
   | { readonly kind: 'refused'; readonly batch: BatchChange }
   | { readonly kind: 'rejected'; readonly change: RejectedChange };
+
+/** Of a window that came too late to take the place of an earlier revision: see expiry.ts. */
+export type LostReadings = Pick<WindowSummary, 'group' | 'device' | 'startMs' | 'readings'>;
 
 export interface EnterOptions {
   readonly devices: Devices;
@@ -68,7 +77,10 @@ export interface EnterOptions {
 
 /** Returns the receipts that are due, where they are held back. The epoch and session must be in the books. */
 export function enter(books: Books, outcome: Outcome, options: EnterOptions): readonly BatchIdentity[] | undefined {
-  if (outcome.kind === 'batch') return enterBatch(books, outcome.batch, outcome.windows, options);
+  if (outcome.kind === 'batch') {
+    enterLost(books, outcome.batch.epoch, outcome.lost, options.devices);
+    return enterBatch(books, outcome.batch, outcome.windows, options);
+  }
   const { receivedMs } = outcome.kind === 'refused' ? outcome.batch : outcome.change;
   books.seenMs = Math.max(books.seenMs, receivedMs);
   books.rejected++;
@@ -115,6 +127,20 @@ function enterBatch(
   const { owed, due } = owe(books.owed, batch, isUrgent, receivedMs, receipts);
   books.owed = owed;
   return due;
+}
+
+/** The greatest count of a batch is told: at least so many are missing. */
+function enterLost(books: Books, epoch: string, lost: readonly LostReadings[], devices: Devices): void {
+  const sums = new Map<string, { readonly dayMs: number; readonly id: number; readings: number }>();
+  for (const { group, device, startMs, readings } of lost) {
+    const one = { dayMs: floorTo(startMs, DAY_MS), id: devices.find(group, device)!, readings: 0 };
+    const sum = sums.get(`${one.dayMs}/${one.id}`) ?? one;
+    sum.readings += readings;
+    sums.set(`${one.dayMs}/${one.id}`, sum);
+  }
+  for (const { dayMs, id, readings } of sums.values()) {
+    tellLoss(accountOf(books, dayMs, epoch), 'expired', 'amended-late', id, readings);
+  }
 }
 
 /** What of its quota a gateway has used on the day of an instant. */

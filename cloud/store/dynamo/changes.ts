@@ -5,11 +5,13 @@
  */
 import pMap from 'p-map';
 import type { BatchIdentity } from '../../../shared/batch.js';
+import type { WindowSummary } from '../../../shared/window.js';
 import type { Quota } from '../quota.js';
 import type { Applied, BatchChange, Change, OwedReceipts } from '../store.js';
-import { type Books, enter, newBooks, type Outcome } from './books.js';
+import { type Books, enter, type LostReadings, newBooks, type Outcome } from './books.js';
 import type { DynamoDictionary } from './dictionary.js';
 import { gatewayPk, type Key } from './keys.js';
+import { judge } from './late.js';
 import { putRejected } from './quarantine.js';
 import { refusalOf } from './quota.js';
 import { overdue, type ReceiptOptions } from './receipts-owed.js';
@@ -26,6 +28,7 @@ export interface ChangeOptions {
   /** Payload bytes of rejected messages that are kept of one gateway. */
   readonly maxQuarantineBytes: number;
   readonly quota: Quota;
+  readonly now: () => number;
   /** Receipts are due at once where it is left out. */
   readonly receipts?: ReceiptOptions | undefined;
 }
@@ -132,8 +135,8 @@ export class DynamoChanges {
     const refused = await refusalOf(change, draft, this.#dictionary, this.#options.quota);
     if (refused !== undefined) return { outcome: { kind: 'refused', batch: change }, applied: { windows: 0, refused } };
     await this.#putNames(change);
-    const windows = await this.#putWindows(change);
-    return { outcome: { kind: 'batch', batch: change, windows }, applied: { windows } };
+    const { windows, lost } = await this.#putWindows(change);
+    return { outcome: { kind: 'batch', batch: change, windows, lost }, applied: { windows } };
   }
 
   async #putNames({ gateway, windows, ledger, losses }: BatchChange): Promise<void> {
@@ -145,17 +148,19 @@ export class DynamoChanges {
     await this.#dictionary.addMetrics(gateway, metrics);
   }
 
-  /** Returns how many were not there in that revision or a higher one. */
-  async #putWindows({ gateway, epoch, windows }: BatchChange): Promise<number> {
+  /** How many were not there in that revision or a higher one, and those that cannot be counted any more. */
+  async #putWindows(batch: BatchChange): Promise<{ readonly windows: number; readonly lost: readonly LostReadings[] }> {
     let changed = 0;
-    await settled(
-      windows,
-      async (window) => {
-        if (await putWindow(this.#requests, this.#dictionary, gateway, epoch, window)) changed++;
-      },
-      CONCURRENCY,
-    );
-    return changed;
+    const lost: LostReadings[] = [];
+    const nowMs = this.#options.now();
+    const put = async (window: WindowSummary) => {
+      const verdict = await judge(this.#requests, batch, window, nowMs);
+      if (verdict === 'put') {
+        if (await putWindow(this.#requests, this.#dictionary, batch, window)) changed++;
+      } else if (verdict !== 'known') lost.push({ ...window, readings: verdict.lost });
+    };
+    await settled(batch.windows, put, CONCURRENCY);
+    return { windows: changed, lost };
   }
 }
 

@@ -11,7 +11,7 @@ import { DynamoStore } from './store.js';
 
 const SPAN = { fromMs: NOON - HOUR_MS, toMs: NOON + 2 * HOUR_MS };
 const DAY = { fromMs: NOON - 12 * HOUR_MS, toMs: NOON + 12 * HOUR_MS };
-const options = { maxQuarantineBytes: 1000 };
+const options = { maxQuarantineBytes: 1000, now: () => NOON };
 
 test('a window that comes while its roll-up is computed: the roll-up stays marked', async (t) => {
   const table = new MemoryTable();

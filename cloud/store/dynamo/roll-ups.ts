@@ -5,10 +5,11 @@ import { bytes, bytesOf, keyed, number, numberOf, textOf } from './attributes.js
 import type { DynamoDictionary } from './dictionary.js';
 import { rollUpSk, subjectPk } from './keys.js';
 import { type Item, queryAll, type Requests } from './requests.js';
+import { packSources } from './sources.js';
 
 /** Only where the stored one was computed for a lower mark: it may be older than that. */
 export async function putRollUp(requests: Requests, dictionary: DynamoDictionary, rollUp: RollUp): Promise<void> {
-  const { resolution, subject, startMs, mark, readings, counted, longestMs, metrics } = rollUp;
+  const { scope, resolution, subject, startMs, mark, readings, counted, longestMs, metrics, sources = [] } = rollUp;
   const m = number(mark);
   const item = {
     ...keyed({ pk: subjectPk(subject), sk: rollUpSk(resolution, startMs) }),
@@ -17,6 +18,7 @@ export async function putRollUp(requests: Requests, dictionary: DynamoDictionary
     c: number(counted),
     l: number(longestMs),
     d: bytes(encodeSummary(dictionary, metrics, startMs, ROLL_UP_SPAN_MS)),
+    ...(scope === 'device' && resolution === 'hour' && { s: packSources(sources, startMs) }),
   };
   await requests.put('roll-up', item, { expression: 'attribute_not_exists(pk) OR m < :m', values: { ':m': m } });
 }

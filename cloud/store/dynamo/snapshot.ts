@@ -27,7 +27,7 @@ import type { KeptScope } from './marks.js';
 import { pipelined } from './pipelined.js';
 import type { Item, Requests } from './requests.js';
 import { readRollUps, rollUpPortion, startOfItem } from './roll-ups.js';
-import { readWindows, windowPortion } from './windows.js';
+import { foundPortion, readFound } from './window-reader.js';
 
 /** Of one subject up to this many roll-ups are got by their keys, with those of others; more are queried. */
 const FEW_STARTS = 2;
@@ -42,14 +42,16 @@ interface Member {
 export class DynamoSnapshot implements Snapshot {
   readonly #requests: Requests;
   readonly #dictionary: DynamoDictionary;
+  readonly #nowMs: number;
   readonly #views = new Map<string, Promise<GatewayView>>();
   readonly #accounts: AccountReader;
   #gateways: Promise<readonly string[]> | undefined;
 
-  constructor(requests: Requests, dictionary: DynamoDictionary) {
+  constructor(requests: Requests, dictionary: DynamoDictionary, nowMs: number) {
     this.#requests = requests;
     this.#dictionary = dictionary;
-    this.#accounts = new AccountReader(requests);
+    this.#nowMs = nowMs;
+    this.#accounts = new AccountReader(requests, nowMs);
   }
 
   async days({ fromMs, toMs }: Span): Promise<readonly number[]> {
@@ -67,15 +69,8 @@ export class DynamoSnapshot implements Snapshot {
   async *windows({ span, where, metrics }: PortionQuery): AsyncGenerator<readonly Portion[]> {
     const members = await this.#members('device', where);
     const read = async ({ subject }: Member) => {
-      const portions: Portion[] = [];
-      for await (const page of readWindows(this.#requests, subject, span)) {
-        portions.push(
-          ...(await this.#decoded(() =>
-            page.map((window) => windowPortion(this.#dictionary, subject, window, metrics)),
-          )),
-        );
-      }
-      return portions;
+      const found = await readFound(this.#requests, subject, span, this.#nowMs);
+      return this.#decoded(() => found.map((one) => foundPortion(this.#dictionary, subject, one, metrics)));
     };
     for await (const portions of pipelined(members, read)) if (portions.length > 0) yield portions;
   }

@@ -2,9 +2,10 @@ import { pino } from 'pino';
 import { type Test, test } from 'tap';
 import { RollUpSlices } from '../../consolidate/roll-up-slices.js';
 import { testConformance } from '../conformance.js';
-import { DAY, QUOTA } from '../conformance-tools.js';
+import { DAY, QUOTA, recomputeAll, total, WHOLE_DAY } from '../conformance-tools.js';
 import { batchOf, EPOCH_B, NOON, windowsOf } from '../samples.js';
-import type { BatchChange, Store } from '../store.js';
+import { type BatchChange, DAY_MS, LEVELS, type Store } from '../store.js';
+import { WINDOWS_KEPT_MS } from './expiry.js';
 import { MemoryTable } from './memory-table.js';
 import { DynamoStore, openDynamoStore } from './store.js';
 import { tableForTests } from './table-for-tests.js';
@@ -12,7 +13,7 @@ import { tableForTests } from './table-for-tests.js';
 const METRICS = ['temperature', 'humidity', 'pressure', 'co2', 'voltage'];
 const MINUTES = 90;
 
-const OPTIONS = { maxQuarantineBytes: 1000, quota: QUOTA };
+const OPTIONS = { maxQuarantineBytes: 1000, quota: QUOTA, now: () => NOON };
 
 function database(open: () => Store) {
   let store = open();
@@ -79,7 +80,7 @@ test('what a device-window costs in steady state', async (t) => {
   const { table, client } = await tableForTests(t);
   let nowMs = NOON;
   const receipts = { delayMs: 300_000, most: 20 };
-  const store = openDynamoStore({ table, client: client(), maxQuarantineBytes: 1000, receipts });
+  const store = openDynamoStore({ table, client: client(), maxQuarantineBytes: 1000, receipts, now: () => nowMs });
   t.teardown(() => store.close());
   const slices = new RollUpSlices({
     store,
@@ -119,4 +120,68 @@ test('what a device-window costs in steady state', async (t) => {
   t.comment(`together ${each(units)} write units and ${each(reads)} read units a device-window`);
   t.ok(units / windows <= 1.2, `${each(units)} write units a device-window`);
   t.equal((await store.read((snapshot) => snapshot.gateways()))[0]!.batches, MINUTES);
+});
+
+test('windows expire, and nothing is computed from less than it was', async (t) => {
+  const table = new MemoryTable();
+  let nowMs = NOON + 1000;
+  const store = new DynamoStore(table, { ...OPTIONS, now: () => nowMs });
+  const batch = (part: number, count: number, revision = 1, minute = 0) => {
+    const readings = Array.from({ length: count }, (_, i) => ({
+      timeMs: NOON + minute * 60_000 + i,
+      values: { c: part + i / 4 },
+    }));
+    return batchOf(windowsOf(readings, 60_000, revision, part), { receivedMs: nowMs, sequence: part + minute });
+  };
+  const put = async (...batches: BatchChange[]) => (await store.commit(batches)).map(({ windows }) => windows);
+  const all = async (when: string) => {
+    const truth = await store.read((snapshot) => total(snapshot, 'windows'));
+    for (const level of LEVELS)
+      t.equal(await store.read((s) => total(s, level)), truth, `${when}: ${level.scope} ${level.resolution}`);
+    return truth;
+  };
+  const arrived = () =>
+    store.read(async (snapshot) => {
+      let sum = 0;
+      for await (const page of snapshot.tallies(WHOLE_DAY, {})) for (const one of page) sum += one.arrived;
+      return sum;
+    });
+  /** DynamoDB takes its time: `most` windows go now. */
+  const forget = (most: number) => {
+    let gone = 0;
+    table.forget(({ expires }) => Number(expires?.N) * 1000 < nowMs && gone++ < most);
+    return Math.min(gone, most);
+  };
+  await put(batch(1, 4), batch(2, 3), batch(3, 1, 1, 59));
+  await recomputeAll(store);
+  const truth = await all('at first');
+  nowMs += WINDOWS_KEPT_MS + 2 * DAY_MS;
+  t.same(await put(batch(2, 3)), [0], 'one comes again before they go');
+  t.equal(await all('expired'), truth);
+  t.equal(forget(1), 1);
+  t.equal(await all('one is gone'), truth);
+  t.same(await put(batch(1, 4), batch(2, 3)), [0, 0], 'known, though it is gone');
+  await recomputeAll(store);
+  t.equal(await all('computed without it'), truth);
+  t.equal(forget(9), 2);
+  t.equal(await all('all are gone'), truth);
+  t.equal(await arrived(), 8);
+
+  t.same(await put(batch(4, 5)), [1], 'late is not lost');
+  const more = await all('with a late one, stale');
+  t.match(more, /"readings":13/);
+  await recomputeAll(store);
+  t.equal(await all('with a late one, computed'), more);
+  t.same(await put(batch(4, 6, 2)), [0], 'a higher revision of what is merged already');
+  t.same(await put(batch(1, 6, 2)), [0]);
+  await recomputeAll(store);
+  t.equal(await all('not twice'), more);
+  const losses = await store.read((snapshot) => snapshot.losses(WHOLE_DAY, {}));
+  t.match(losses, [{ kind: 'expired', reason: 'amended-late', count: 2 }], 'told');
+  t.equal(await arrived(), 13);
+  nowMs += WINDOWS_KEPT_MS + 2 * DAY_MS;
+  t.equal(forget(9), 1);
+  await put(batch(5, 1));
+  await recomputeAll(store);
+  t.match(await all('much later'), /"readings":14/);
 });

@@ -20,6 +20,7 @@ export interface DynamoStoreOptions {
   readonly quota?: Quota;
   /** Receipts are due at once where it is left out. */
   readonly receipts?: ReceiptOptions;
+  /** The wall clock of the cloud side: it says what has expired. */
   readonly now?: () => number;
   /** By default what the standard environment of the AWS SDK says: region, endpoint, credentials. */
   readonly client?: DynamoDBClient;
@@ -38,12 +39,14 @@ export class DynamoStore implements Store, ReceiptStore {
   readonly #requests: Requests;
   readonly #dictionary: DynamoDictionary;
   readonly #changes: DynamoChanges;
+  readonly #now: () => number;
 
   constructor(requests: Requests, options: Omit<DynamoStoreOptions, 'table' | 'client'>) {
-    const { quota = NO_QUOTA } = options;
+    const { quota = NO_QUOTA, now = Date.now } = options;
+    this.#now = now;
     this.#requests = requests;
     this.#dictionary = new DynamoDictionary(this.#requests);
-    this.#changes = new DynamoChanges(this.#requests, this.#dictionary, { ...options, quota });
+    this.#changes = new DynamoChanges(this.#requests, this.#dictionary, { ...options, quota, now });
   }
 
   /** What this process has cost so far. */
@@ -64,7 +67,7 @@ export class DynamoStore implements Store, ReceiptStore {
   }
 
   read<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
-    return work(new DynamoSnapshot(this.#requests, this.#dictionary));
+    return work(new DynamoSnapshot(this.#requests, this.#dictionary, this.#now()));
   }
 
   async close(): Promise<void> {
