@@ -53,16 +53,10 @@ export function prepareWindowStatements(db: Db): Readonly<Record<Name, Statement
       `SELECT ${ROW_COLUMNS} FROM windows WHERE ${key} AND revision > receipted AND closes_ms <= ? AND attempted >= ?`,
     ),
     backlogState: db.prepare(
-      `SELECT count(*) AS windows, coalesce(sum(bytes), 0) AS bytes, min(start_ms) AS oldestMs
-         FROM windows INDEXED BY backlog WHERE revision > receipted`,
+      `SELECT windows, bytes, (SELECT start_ms FROM windows INDEXED BY backlog WHERE revision > receipted
+         ORDER BY start_ms, device, length_ms, part LIMIT 1) AS oldestMs FROM backlog_totals`,
     ),
-    lastClosing: db
-      .prepare(
-        `SELECT max(
-           (SELECT coalesce(max(closes_ms), 0) FROM windows INDEXED BY receipted WHERE revision <= receipted),
-           (SELECT coalesce(max(closes_ms), 0) FROM windows INDEXED BY backlog WHERE revision > receipted))`,
-      )
-      .pluck(),
+    lastClosing: db.prepare('SELECT last_closing_ms FROM backlog_totals').pluck(),
     attempted: db
       .prepare(`UPDATE windows SET attempted = revision WHERE ${key} AND revision = ? RETURNING bytes`)
       .pluck(),

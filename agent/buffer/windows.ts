@@ -107,7 +107,7 @@ export class Windows {
     });
   }
 
-  /** On the steady clock; 0 where there are none. */
+  /** Of all that ever were, on the steady clock; 0 where there were none. */
   lastClosingMs(): number {
     return this.#statements.lastClosing.get() as number;
   }

@@ -4,7 +4,7 @@ import { openDatabase } from '../schema.js';
 import { ROWS_OF_THEIR_OWN } from './salvage-rows.js';
 
 /** Taken over by steps of their own, or made of the rows that are. */
-const OTHERS = ['meta', 'devices', 'metrics', 'journal', 'windows', 'window_lengths'];
+const OTHERS = ['meta', 'devices', 'metrics', 'journal', 'windows', 'window_lengths', 'backlog_totals'];
 
 t.test('a salvage takes over every table that there is', async (t) => {
   const db = openDatabase(join(t.testdir(), 'edgetally.db'));
