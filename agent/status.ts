@@ -102,10 +102,11 @@ export async function askStatus(path: string): Promise<AgentStatus | undefined> 
   try {
     const chunks: Buffer[] = [];
     for await (const chunk of socket) chunks.push(chunk as Buffer);
-    return chunks.length === 0 ? undefined : (JSON.parse(Buffer.concat(chunks).toString()) as AgentStatus);
+    const line = Buffer.concat(chunks).toString();
+    return line.endsWith('\n') ? (JSON.parse(line) as AgentStatus) : undefined; // it was killed while it spoke
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return undefined;
     throw error;
   } finally {
     socket.destroy();

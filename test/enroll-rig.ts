@@ -32,10 +32,16 @@ export class EnrollRig {
   provisioning!: Provisioning;
   cloud!: ReceiptingCloud;
   certs!: MadeCertificates;
+  readonly connectIntervalMs: number;
   #gateways = 0;
 
-  static async start(t: Test): Promise<EnrollRig> {
-    const rig = new EnrollRig();
+  private constructor(connectIntervalMs: number) {
+    this.connectIntervalMs = connectIntervalMs;
+  }
+
+  /** `connectIntervalMs`: between two connections of one client id. Gateways then wait as long as they do in the field. */
+  static async start(t: Test, connectIntervalMs = 0): Promise<EnrollRig> {
+    const rig = new EnrollRig(connectIntervalMs);
     t.teardown(() => rmSync(rig.dir, { recursive: true, force: true, maxRetries: 3 }));
     rig.certs = await makeCertificates(join(rig.dir, 'certs'), { gateways: ['cloud', 'claim'] });
     const key = readFileSync(join(rig.dir, 'certs', 'ca-key.pem'));
@@ -45,7 +51,7 @@ export class EnrollRig {
       templates: { fleet: ({ parameters }) => String(parameters.GatewayName) },
       rules: rig.rules,
     });
-    rig.cloud = await receiptingCloud(t, rig.certs, rig.provisioning);
+    rig.cloud = await receiptingCloud(t, rig.certs, rig.provisioning, connectIntervalMs);
     return rig;
   }
 
@@ -100,8 +106,8 @@ export class EnrollGateway {
         push: {
           url: `mqtts://localhost:${ports.broker}`,
           ca: rig.certs.ca,
-          minBackoff: '20ms',
-          maxBackoff: '100ms',
+          minBackoff: rig.connectIntervalMs === 0 ? '20ms' : '1s',
+          maxBackoff: rig.connectIntervalMs === 0 ? '100ms' : '2s',
           drainJitter: 0,
           receiptTimeout: '1s',
         },

@@ -3,7 +3,7 @@
  * refused in every way, killed at every step.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Rejection } from '../demo/provisioning.js';
@@ -39,6 +39,16 @@ t.test('enroll by hand: a key that stays, a certificate for it; the second time 
   t.match(await gateway.command('enroll', ['--again']), { code: 0, out: /^Enrolled: / });
   t.equal(rig.active(gateway.name).length, 2);
   await isWhole(t, gateway);
+});
+
+t.test('by root: what it makes belongs to whom the data belongs', { skip: process.getuid?.() !== 0 }, async (t) => {
+  const gateway = await rig.gateway(t);
+  mkdirSync(gateway.data);
+  chownSync(gateway.data, 12345, 12345);
+  t.match(await gateway.enroll(), { code: 0 });
+  const owners = gateway.files().map((name) => statSync(join(gateway.slots.directory, name)).uid);
+  t.ok(owners.length >= 6 && owners.every((uid) => uid === 12345), `${gateway.files()} ${owners}`);
+  t.equal(statSync(gateway.slots.directory).uid, 12345);
 });
 
 t.test('run enrolls by itself, and trusts the certificate once a receipt came', async (t) => {

@@ -25,11 +25,12 @@ export async function receiptingCloud(
   t: Test,
   { ca, server, gateways }: MadeCertificates,
   provisioning?: Provisioning,
+  connectIntervalMs = 0,
 ): Promise<ReceiptingCloud> {
   const core = await startIotCore({
     ...pemOf({ ca, ...server }),
     port: 0,
-    limits: { connectIntervalMs: 0 },
+    limits: { connectIntervalMs },
     ...(provisioning && { provisioning }),
   });
   const client = await mqtt.connectAsync(`mqtts://localhost:${core.port}`, {

@@ -7,7 +7,7 @@ import { until } from './cloud-rig.js';
 import { type EnrollGateway, EnrollRig, type Said } from './enroll-rig.js';
 
 const DAY_MS = 86_400_000;
-const rig = await EnrollRig.start(t);
+const rig = await EnrollRig.start(t, 1000);
 
 /** With a certificate that is trusted. */
 async function running(gateway: EnrollGateway): Promise<void> {
@@ -106,14 +106,16 @@ t.test('by itself once it is old, and then not again', async (t) => {
 
 t.test('expired during a long outage: the claim certificate asks for another', async (t) => {
   const gateway = await rig.gateway(t);
-  const notAfter = new Date(Date.now() + 8_000);
+  const notAfter = new Date(Date.now() + 12_000);
   rig.rules.validity = { notBefore: new Date(Date.now() - 60_000), notAfter };
   await gateway.agent.start();
   await until(() => rig.active(gateway.name).length === 1);
   delete rig.rules.validity;
+  rig.rules.hook = () => false; // so that it is not rotated before
   await gateway.publish(1);
   await until(async () => ((await gateway.status())?.certificate?.confirmed ?? 0) > 0);
   await gateway.agent.end('SIGTERM');
+  delete rig.rules.hook;
   await until(() => Date.now() > notAfter.getTime() + 1000);
   await gateway.agent.start();
   await gateway.publish(2);

@@ -1,5 +1,18 @@
-/** Files that are there whole or not at all, also after a power cut. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+/**
+ * Files that are there whole or not at all, also after a power cut; and that belong to whom their directory belongs, since
+ * root may do by hand what the agent, which is somebody else, goes on with.
+ */
+import {
+  chownSync,
+  closeSync,
+  fchownSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 /** Readable by its owner only. On disk when this returns. */
@@ -10,6 +23,10 @@ export function writeAtomic(path: string, content: string): void {
   rmSync(half, { force: true }); // of a process that was killed; its mode may be another
   const file = openSync(half, 'wx', 0o600);
   try {
+    if (process.getuid?.() === 0) {
+      const { uid, gid } = statSync(directory);
+      fchownSync(file, uid, gid);
+    }
     for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
     fsyncSync(file);
   } finally {
@@ -27,4 +44,10 @@ export function syncDirectory(directory: string): void {
   } finally {
     closeSync(opened);
   }
+}
+
+export function ownAsDirectory(path: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(dirname(path));
+  chownSync(path, uid, gid);
 }

@@ -25,6 +25,8 @@ export interface CommandContext {
 
 const ASK_AGAIN_MS = 500;
 const PATIENCE_MS = 300_000;
+/** IoT Core takes one CONNECT a second of a client id. */
+const CONNECT_EVERY_MS = 1_200;
 
 /** Returns what to say. `again`: also where there is a certificate. */
 export async function enroll(context: CommandContext, again: boolean): Promise<string> {
@@ -58,6 +60,7 @@ export async function rotate(context: CommandContext): Promise<string> {
     await at(context, present, (connection) =>
       obtain({ ...context, slots, options: context.enroll }, slot, asking(connection, context.enroll.answerTimeout)),
     );
+    await sleep(CONNECT_EVERY_MS);
     try {
       await tried(context, slots.pair(slot)!);
     } catch (error) {

@@ -2,12 +2,15 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { EdgetallyError } from '../../shared/errors.js';
+import { ownAsDirectory } from './atomic-file.js';
 
 /** Returns what gives it up. */
 export function lockIdentity(directory: string): () => void {
-  const lock = new Database(join(directory, 'lock'), { timeout: 0 });
+  const path = join(directory, 'lock');
+  const lock = new Database(path, { timeout: 0 });
   try {
     lock.exec('BEGIN EXCLUSIVE'); // Node has no flock(2)
+    ownAsDirectory(path);
   } catch (cause) {
     lock.close();
     throw new EdgetallyError('identity-locked', `another process has the certificates in ${directory}`, { cause });

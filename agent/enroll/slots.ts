@@ -14,7 +14,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { syncDirectory, writeAtomic } from './atomic-file.js';
+import { EdgetallyError } from '../../shared/errors.js';
+import { ownAsDirectory, syncDirectory, writeAtomic } from './atomic-file.js';
 
 export type Slot = 'a' | 'b';
 const SLOTS: readonly Slot[] = ['a', 'b'];
@@ -58,7 +59,9 @@ export class Slots {
   }
 
   make(): void {
-    for (const slot of SLOTS) mkdirSync(join(this.directory, slot), { recursive: true, mode: 0o700 });
+    for (const path of [this.directory, ...SLOTS.map((slot) => join(this.directory, slot))]) {
+      if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) ownAsDirectory(path);
+    }
     syncDirectory(this.directory);
     const { current, trial } = this.state;
     for (const slot of [current, trial]) if (slot !== null) this.forgetGrant(slot); // a crash came before that
@@ -137,9 +140,11 @@ export class Slots {
 
   /** What the certificate says, where it belongs to the key of the slot. */
   matching(slot: Slot, pem: string): CertificateFacts | undefined {
+    const key = this.key(slot);
+    if (key === undefined) return undefined;
     try {
       const certificate = new X509Certificate(pem);
-      if (!certificate.checkPrivateKey(createPrivateKey(this.key(slot) ?? ''))) return undefined;
+      if (!certificate.checkPrivateKey(createPrivateKey(key))) return undefined;
       return factsOf(certificate);
     } catch {
       return undefined;
@@ -164,7 +169,7 @@ export class Slots {
       return readFileSync(this.#path(...parts), 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
+      throw new EdgetallyError('certificate-unreadable', (error as Error).message, { cause: error });
     }
   }
 }
