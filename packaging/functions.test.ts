@@ -36,6 +36,9 @@ t.test('the same sources make the same bytes, under the same prefix', async (t) 
         files.get('index.mjs')!.length < MAX_BYTES,
         `${name}: ${files.get('index.mjs')!.length} bytes to be read at a start`,
       );
+      const { sources } = JSON.parse(files.get('index.mjs.map')!.toString()) as { sources: string[] };
+      const outside = sources.filter((source) => !/^\.\.\/\.\.\/\.\.\/(?!\.\.\/)/.test(source));
+      t.strictSame(outside, [], `${name}: no path beyond the repository`);
       const file = join(mkdtempSync(join(tmpdir(), 'edgetally-function-')), 'index.mjs');
       t.teardown(() => rmSync(dirname(file), { recursive: true }));
       writeFileSync(file, files.get('index.mjs')!);

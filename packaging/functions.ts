@@ -1,8 +1,8 @@
 /**
  * The functions of the cloud half on AWS, each a zip of one file with everything it imports: no native module, the AWS SDK of
- * this lockfile and not that of the runtime. The same sources make the same bytes, and so the same prefix to upload to.
+ * this lockfile and not that of the runtime. The same sources make the same files, and so the same prefix to upload to.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -32,33 +32,26 @@ export async function buildFunctions(directory: string): Promise<BuiltFunctions>
     .sort();
   const stage = mkdtempSync(join(tmpdir(), 'edgetally-functions-'));
   try {
-    const zips = await Promise.all(names.map((name) => buildFunction(name, stage)));
     const hash = createHash('sha256');
-    for (const zip of zips) hash.update(zip);
+    for (const name of names) await bundleFunction(name, join(stage, name));
+    for (const name of names) addTo(hash, name, join(stage, name));
     const prefix = `edgetally/${VERSION}-${hash.digest('hex').slice(0, 12)}/`;
     const folder = join(directory, prefix);
     mkdirSync(folder, { recursive: true });
-    for (const [place, zip] of zips.entries()) writeFileSync(join(folder, `${names[place]}.zip`), zip);
+    for (const name of names) await zipDirectory(join(stage, name), join(folder, `${name}.zip`), COMPRESSION);
     return { folder, prefix, names };
   } finally {
     rmSync(stage, { recursive: true });
   }
 }
 
-async function buildFunction(name: string, stage: string): Promise<Buffer> {
-  const content = join(stage, name);
-  await bundleFunction(name, content);
-  const zip = join(stage, `${name}.zip`);
-  await zipDirectory(content, zip, COMPRESSION);
-  return readFileSync(zip);
-}
-
 /** What is in the zip of a function, unpacked. */
 export async function bundleFunction(name: string, directory: string): Promise<void> {
-  mkdirSync(directory, { recursive: true });
-  const { metafile } = await build({
+  const { metafile, outputFiles } = await build({
     entryPoints: [join(ENTRIES, `${name}.js`)],
-    outfile: join(directory, 'index.mjs'),
+    // not written there, but what the source map says is relative to it: no path of this machine
+    outfile: join(ROOT, 'build/functions', name, 'index.mjs'),
+    write: false,
     bundle: true,
     platform: 'node',
     target: 'node22',
@@ -74,5 +67,15 @@ export async function bundleFunction(name: string, directory: string): Promise<v
     absWorkingDir: ROOT,
     logLevel: 'warning',
   });
+  mkdirSync(directory, { recursive: true });
+  for (const { path, contents } of outputFiles) writeFileSync(join(directory, basename(path)), contents);
   writeFileSync(join(directory, NOTICES), noticesOf(metafile));
+}
+
+/** What is in a zip, and not the zip: another version of zlib compresses to other bytes. */
+function addTo(hash: Hash, name: string, directory: string): void {
+  for (const file of readdirSync(directory).sort()) {
+    const contents = readFileSync(join(directory, file));
+    hash.update(`${name}/${file} ${contents.length}\n`).update(contents);
+  }
 }
