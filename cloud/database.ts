@@ -19,6 +19,8 @@ export interface RollUpWorker {
   stop(): Promise<void>;
 }
 
+export type DatabaseOptions = Pick<CloudConfig, 'database' | 'maxQuarantineBytes' | 'quota' | 'rollUpDelay'>;
+
 export interface OpenDatabase {
   readonly store: Store;
   readonly rollUps: RollUpWorker;
@@ -35,7 +37,7 @@ const LOOK_MS = 60_000;
 const SLICE_MS = 10_000;
 
 /** Opens for writing. A file that cannot be used is an error here; of a table its first request tells. */
-export async function openDatabase(config: CloudConfig, log: Log, now: () => number): Promise<OpenDatabase> {
+export async function openDatabase(config: DatabaseOptions, log: Log, now: () => number): Promise<OpenDatabase> {
   const { database, maxQuarantineBytes, quota, rollUpDelay: settleMs } = config;
   const table = tableOf(database);
   if (table === undefined) {

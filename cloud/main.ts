@@ -1,10 +1,11 @@
-/** The command line of the cloud side: run, report, reconcile, losses, gateways. */
+/** The command line of the cloud side: run, report, reconcile, losses, gateways, replay. */
 import { Command, Option } from 'commander';
 import { pino } from 'pino';
 import { EdgetallyError } from '../shared/errors.js';
 import { VERSION } from '../shared/version.js';
 import { readConfig } from './config.js';
 import { openDatabase, openReader } from './database.js';
+import { runReplay } from './replay-command.js';
 import { formatReport, lossLine } from './report/formats.js';
 import { formatGateways, listGateways } from './report/gateways.js';
 import { formatLosses, listLosses } from './report/losses.js';
@@ -129,6 +130,19 @@ program
       formatGateways(await listGateways(store, nowMs), options.format, nowMs),
     );
   });
+
+program
+  .command('replay')
+  .description(
+    'rebuild a database from the archive of raw batches, into an empty one or one that is there; nothing counts twice',
+  )
+  .argument('<archive>', 's3://BUCKET/PREFIX, or a folder of the same layout')
+  .addOption(DATABASE)
+  .addOption(CONFIG)
+  .option('--from-date <date>', 'from that UTC date of sending on: 2026-07-01')
+  .option('--to-date <date>', 'up to there, which is not part of it')
+  .option('--gateway <name>', 'only this gateway')
+  .action(runReplay);
 
 async function run(path: string | undefined): Promise<void> {
   if (path === undefined) throw new EdgetallyError('usage', 'run needs --config FILE');

@@ -25,13 +25,15 @@ export interface ReplayOptions {
   readonly signal: AbortSignal;
 }
 
-/** objects = batches + statuses + rejected + foreign + leftOut */
+/** objects = batches + statuses + rejected + overQuota + foreign + leftOut */
 export interface ReplayBooks {
   readonly objects: number;
   readonly batches: number;
   readonly statuses: number;
   /** Archived, and not usable by this program. */
   readonly rejected: number;
+  /** The gateway has had its share of the database. */
+  readonly overQuota: number;
   /** Whose key says that they are no messages of gateways. */
   readonly foreign: number;
   /** Not asked for. */
@@ -67,8 +69,8 @@ export async function replay({ archive, store, query, log, signal }: ReplayOptio
       await Promise.all(objects.map((delivery) => consolidator.accept(delivery)));
     }
   }
-  const { batches, statuses, rejected, windowsPut } = consolidator.books;
-  return { ...counts, batches, statuses, rejected, windowsPut };
+  const { batches, statuses, rejected, overQuota, windowsPut } = consolidator.books;
+  return { ...counts, batches, statuses, rejected, overQuota, windowsPut };
 }
 
 async function read(archive: ArchiveReader, { key, entry }: { key: string; entry: ArchiveEntry }) {
