@@ -21,6 +21,7 @@ import { ruleOutput } from '../demo/rule.js';
 import { upTopic } from '../shared/topics.js';
 import { answersOf } from './aws/answers.js';
 import { throughConsumer } from './aws/consumer.js';
+import { measureCosts } from './aws/cost.js';
 import { runFleet, START_MS } from './aws/fleet.js';
 import { BUCKET, FunctionsCloud } from './aws/functions-cloud.js';
 import { Mapping } from './aws/mapping.js';
@@ -87,7 +88,7 @@ t.test('the fleet through the functions, which fail and die', { timeout: 240_000
   const schedule = (async () => {
     for (; isRunning; await sleep(1_000)) await Promise.all([cloud.sweep(), cloud.rollUp()]);
   })();
-  await runFleet({ dir, certs, port: core.port, rule: RULE, gateways: GATEWAYS, devices: 5, minutes: 60, dice });
+  await runFleet({ dir, certs, port: core.port, rule: RULE, gateways: GATEWAYS, devices: 5, minutes: 40, dice });
   poison();
   cloud.calm();
   await mapping.drain();
@@ -131,4 +132,18 @@ t.test('byte for byte what the long-running consumer made of it, and what the ar
     [...cloud.endpoints.writes.values()].some((count) => count > 1),
     'repetitions overwrote themselves',
   );
+});
+
+t.test('what it costs at 50 metrics a gateway: under 1.2 write units and 0.02 messages a device-window', async (t) => {
+  const { windows, batches, receipts, writes, reads, messages, owed } = await measureCosts(t, 120);
+  const each = (units: number) => (units / windows).toFixed(4);
+  const units = Object.values(writes).reduce((sum, one) => sum + one, 0);
+  const kinds = Object.entries(writes).filter(([, one]) => one > 0);
+  t.comment(`${windows} device-windows in ${batches} batches, ${receipts} receipts`);
+  t.comment(`write units ${each(units)}: ${kinds.map(([kind, one]) => `${kind} ${each(one)}`).join(', ')}`);
+  t.comment(`read units ${each(reads)}; IoT messages ${each(messages)} (${messages}: a receipt is two)`);
+  t.ok(units / windows < 1.2, 'write units');
+  t.ok(messages / windows < 0.02, 'messages');
+  t.ok(owed <= 10 * 17, 'what has no receipt yet is what waits for the next one');
+  t.ok(batches < windows / 10 + 5, 'and nothing was sent again, but for the first');
 });

@@ -14,6 +14,12 @@ export class MemoryBacklog implements Backlog {
   readonly losses = { untold: () => [], receipted: () => undefined };
   /** Called for each window that has its receipt. */
   onReceipt: (ref: WindowRef) => void = () => undefined;
+  readonly #metricsOf: (startMs: number, device: number) => ReadonlyMap<string, MetricSummary>;
+
+  /** `metrics`: what is in a window. */
+  constructor(metrics: (startMs: number, device: number) => ReadonlyMap<string, MetricSummary> = metricsOf) {
+    this.#metricsOf = metrics;
+  }
 
   get owed(): number {
     return this.#owed.size;
@@ -37,7 +43,7 @@ export class MemoryBacklog implements Backlog {
         revision: 1,
         readings: 4,
       };
-      const window = { ref, summary: { ...summary, metrics: metricsOf(startMs) }, bytes: STORED_BYTES };
+      const window = { ref, summary: { ...summary, metrics: this.#metricsOf(startMs, device) }, bytes: STORED_BYTES };
       this.#windows.push(window);
       this.#owed.set(keyOf(ref), window);
       refs.push(ref);

@@ -29,8 +29,11 @@ const VARIABLES = {
   EDGETALLY_ALERT_BUS: z.string().min(1).optional(),
   /** The table with the serial numbers that may enroll. */
   EDGETALLY_SERIALS: z.string().min(1),
-  /** Receipts of one gateway are gathered for this long and sent in one message. */
-  EDGETALLY_RECEIPT_DELAY: duration.prefault('5m'),
+  /**
+   * Receipts of one gateway are gathered for this long and sent in one message, which costs two: one to IoT Core, one to the
+   * gateway. All else that a gateway sends and hears is nearly free, so this is what messages cost.
+   */
+  EDGETALLY_RECEIPT_DELAY: duration.prefault('15m'),
 } as const;
 
 export type VariableName = keyof typeof VARIABLES;

@@ -1,5 +1,5 @@
 /** What the functions are made of, from their environment. Opened once a process, used by all of its invocations. */
-import { type DynamoStore, openDynamoStore } from '../store/dynamo/store.js';
+import { type DynamoStore, type DynamoStoreOptions, openDynamoStore } from '../store/dynamo/store.js';
 import { quotaSchema } from '../store/quota-options.js';
 import { metricsTo, type WriteMetrics } from './metrics.js';
 
@@ -16,8 +16,13 @@ export function openTable(table: string, receiptDelayMs: number): DynamoStore {
     maxQuarantineBytes: MAX_QUARANTINE_BYTES,
     quota: quotaSchema.parse({}),
     now: Date.now,
-    ...(receiptDelayMs > 0 && { receipts: { delayMs: receiptDelayMs, most: MOST_OWED } }),
+    ...receiptsHeld(receiptDelayMs),
   });
+}
+
+/** As an option of the store. */
+export function receiptsHeld(receiptDelayMs: number): Pick<DynamoStoreOptions, 'receipts'> {
+  return receiptDelayMs === 0 ? {} : { receipts: { delayMs: receiptDelayMs, most: MOST_OWED } };
 }
 
 /** How long a gateway is to wait for its receipts; undefined where they are sent at once. */
