@@ -35,7 +35,7 @@ else if (hasAll) {
     ['--net', 'sh', '-c', alone, process.execPath, join(ROOT, 'build/test/install/story.js'), dir],
     {
       timeout: TIMEOUT_MS,
-      env: { ...process.env, TAP_BAIL: '1' }, // each chapter begins where the one before ended
+      bail: true, // each chapter begins where the one before ended
     },
   );
 }
