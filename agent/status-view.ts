@@ -66,10 +66,10 @@ function link({ push, running }: AgentStatus): string[] {
   const renewed = newSockets + newClients;
   const lines = [
     row('link', `${TRANSPORTS[link.transport]} ${link.state}${link.problem === undefined ? '' : `: ${link.problem}`}`),
+    ...(link.because === undefined ? [] : [row('', link.because)]),
     row('last receipt', receipt + owed),
     row('batches', `${sent} sent, ${push.inFlight} without a receipt, ${expired} sent again`),
   ];
-  if (link.because !== undefined) lines.push(row('', link.because));
   if (push.postedWindows > 0) lines.push(row('', `${push.postedWindows} windows went by HTTPS and wait for a receipt`));
   if (renewed > 0) lines.push(row('watchdog', `${renewed} links were up and brought no receipt, and were replaced`));
   if (credit !== null) lines.push(row('credit', `${Math.round(credit)} windows of the backlog a second`));
