@@ -62,8 +62,22 @@ export async function runReport(store: SnapshotStore, query: ReportQuery): Promi
     }
     const rows = cells.rows();
     const losses = ordered(await snapshot.losses(wholeDays(query.span), query.where));
-    return { query, rows, notes: [...cells.notes(), ...blurNotes(query, rows)], losses };
+    return {
+      query,
+      rows,
+      notes: [...cells.notes(), ...blurNotes(query, rows), ...forgottenNotes(snapshot, plan)],
+      losses,
+    };
   });
+}
+
+/** Where parts of hours are asked for of which only the whole is kept. */
+function forgottenNotes({ windowsSinceMs = Number.NEGATIVE_INFINITY }: Snapshot, { stretches }: ReportPlan): string[] {
+  if (!stretches.some(({ resolution, fromMs }) => resolution === 'window' && fromMs < windowsSinceMs)) return [];
+  const since = new Date(windowsSinceMs).toISOString();
+  return [
+    `before ${since} only whole UTC hours are kept: what is in parts of them is left out, or counts where its hour starts`,
+  ];
 }
 
 function blurNotes({ keys }: ReportQuery, rows: readonly ReportRow[]): string[] {

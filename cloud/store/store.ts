@@ -10,7 +10,8 @@
  * faster once the roll-ups have caught up.
  *
  * No transaction across items is asked for, except that all that one `commit` was given is durable when its promise
- * resolves. A database without transactions writes the marks before the windows. Everything here is idempotent, comes in
+ * resolves. A database without transactions puts the windows, then the marks, and marks also what it finds there already: an
+ * earlier attempt may have ended in between. Everything here is idempotent, comes in
  * any order, and may be repeated after an error.
  */
 import type { BatchIdentity, LedgerEntry } from '../../shared/batch.js';
@@ -116,8 +117,13 @@ export interface PortionQuery {
   readonly metrics: Metrics;
 }
 
-/** One consistent state of the database; reads come in pages, so that memory stays bounded. */
+/**
+ * One consistent state of the database, or at least all that was committed before it began, and nothing twice; reads come in
+ * pages, so that memory stays bounded. A store that keeps no roll-ups of everything answers with those of the groups.
+ */
 export interface Snapshot {
+  /** Windows before then may be forgotten, and the roll-up of their hour stands for them; left out: none are. */
+  readonly windowsSinceMs?: number;
   /** Starts of the UTC days in which windows start, ascending. */
   days(span: Span): Promise<readonly number[]>;
   windows(query: PortionQuery): AsyncIterable<readonly Portion[]>;

@@ -20,6 +20,7 @@ import {
 } from '../store.js';
 import { AccountReader } from './account-reader.js';
 import { type DynamoDictionary, isWithin } from './dictionary.js';
+import { sealedBefore } from './expiry.js';
 import { type GatewayView, readViews } from './gateway-view.js';
 import { readGatewayRows, readStoreBooks } from './gateways.js';
 import { rollUpSk, subjectPk } from './keys.js';
@@ -46,6 +47,10 @@ export class DynamoSnapshot implements Snapshot {
   readonly #views = new Map<string, Promise<GatewayView>>();
   readonly #accounts: AccountReader;
   #gateways: Promise<readonly string[]> | undefined;
+
+  get windowsSinceMs(): number {
+    return sealedBefore(this.#nowMs);
+  }
 
   constructor(requests: Requests, dictionary: DynamoDictionary, nowMs: number) {
     this.#requests = requests;

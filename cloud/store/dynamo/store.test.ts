@@ -1,10 +1,11 @@
 import { pino } from 'pino';
 import { type Test, test } from 'tap';
 import { RollUpSlices } from '../../consolidate/roll-up-slices.js';
+import { runReport } from '../../report/report.js';
 import { testConformance } from '../conformance.js';
 import { DAY, QUOTA, recomputeAll, total, WHOLE_DAY } from '../conformance-tools.js';
 import { batchOf, EPOCH_B, NOON, windowsOf } from '../samples.js';
-import { type BatchChange, DAY_MS, LEVELS, type Store } from '../store.js';
+import { type BatchChange, DAY_MS, HOUR_MS, LEVELS, type Store } from '../store.js';
 import { WINDOWS_KEPT_MS } from './expiry.js';
 import { MemoryTable } from './memory-table.js';
 import { DynamoStore, openDynamoStore } from './store.js';
@@ -184,4 +185,11 @@ test('windows expire, and nothing is computed from less than it was', async (t) 
   await put(batch(5, 1));
   await recomputeAll(store);
   t.match(await all('much later'), /"readings":14/);
+
+  const notes = async (from: number) => {
+    const where = { keys: ['hour'], metrics: 'all', where: {}, timeZone: 'UTC' } as const;
+    return (await runReport(store, { ...where, span: { fromMs: from, toMs: NOON + HOUR_MS } })).notes;
+  };
+  t.same(await notes(NOON), []);
+  t.match(await notes(NOON + 60_000), [/only whole UTC hours are kept/]);
 });
