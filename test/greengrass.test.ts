@@ -190,6 +190,16 @@ t.test('what is no message ends a connection to a nucleus, and nothing else', as
   await once(server, 'listening');
   t.teardown(() => server.close());
   const dice = new Dice(11, 0);
+  const silent = join(path, '..', 'silent.socket');
+  const deaf = createServer((socket) => socket.on('error', () => undefined)).listen(silent);
+  await once(deaf, 'listening');
+  t.teardown(() => deaf.close());
+  const stop = new AbortController();
+  const opening = NucleusConnection.open({ path: silent, token: 'x' }, stop.signal);
+  const [waiting] = (await once(deaf, 'connection')) as [Socket];
+  await once(waiting, 'data');
+  stop.abort();
+  await t.rejects(opening, { message: /^(?!.*no answer)/ }, 'who is stopped does not wait for an answer');
   const refused = { code: /link-/, message: /^the nucleus at connect: / };
   for (let i = 0; i < 300; i++) {
     answer = Buffer.from(Array.from({ length: dice.below(80) }, () => dice.below(256)));

@@ -53,16 +53,15 @@ export class NucleusConnection implements Connection {
     this.ended = rpc.ended.then((reason) => ({ error: nucleusError(reason), reasonCode: undefined, wasUp: true }));
   }
 
-  /** After the signal it does not connect. */
+  /** The signal ends the attempt; after it there is no connection. */
   static async open({ path, token }: NucleusAddress, signal: AbortSignal): Promise<NucleusConnection> {
-    const opening = RpcConnection.open(path, token);
+    const late = new AbortController();
     try {
-      const rpc = await answered('connect', opening);
-      signal.throwIfAborted();
-      return new NucleusConnection(rpc);
-    } catch (error) {
-      opening.then((late) => late.end(new Error('not wanted any more'))).catch(() => undefined);
-      throw error;
+      return new NucleusConnection(
+        await answered('connect', RpcConnection.open(path, token, AbortSignal.any([signal, late.signal]))),
+      );
+    } finally {
+      late.abort(); // where there was no answer in time
     }
   }
 

@@ -73,14 +73,20 @@ export class RpcConnection {
     socket.on('data', (chunk) => this.#take(chunk));
   }
 
-  /** Connects and says who we are. */
-  static async open(path: string, authToken: string): Promise<RpcConnection> {
+  /** Connects and says who we are; the signal ends the attempt. */
+  static async open(path: string, authToken: string, signal: AbortSignal): Promise<RpcConnection> {
     const socket = connect(path);
-    await once(socket, 'connect');
-    const connection = new RpcConnection(socket);
-    connection.#send(CONNECT, 0, { ':version': text(VERSION) }, { authToken });
-    await connection.#ready;
-    return connection;
+    const abort = () => socket.destroy();
+    signal.addEventListener('abort', abort);
+    try {
+      await once(socket, 'connect', { signal });
+      const connection = new RpcConnection(socket);
+      connection.#send(CONNECT, 0, { ':version': text(VERSION) }, { authToken });
+      await connection.#ready;
+      return connection;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
   }
 
   /** Resolves with the answer. */
