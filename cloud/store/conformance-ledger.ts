@@ -172,4 +172,29 @@ export const LEDGER_CASES: ConformanceCases = {
       [7, 7],
     ]);
   },
+
+  'many epochs, sessions and days in turn: nothing of them is forgotten': async (t, database) => {
+    const names = ['a', 'b', 'c'].map((digit) => digit.repeat(32));
+    let receivedMs = 0;
+    for (const sequence of [1, 2]) {
+      for (const session of [1, 2, 3]) {
+        for (const epoch of names) {
+          const ledger = [told('d1', 10 * sequence, DAY + session * DAY_MS)];
+          await database.store.commit([batchOf([], { epoch, session, sequence, ledger, receivedMs: ++receivedMs })]);
+        }
+      }
+    }
+    const again = await database.reopen();
+    const [gateway] = await again.read((snapshot) => snapshot.gateways());
+    const found = gateway!.epochs.map(({ epoch, firstSeenMs, lastSeenMs, told, sessions }) => {
+      const arrived = sessions.map((one) => `${one.session}:${JSON.stringify(one.sequences.ranges)}`);
+      return `${epoch[0]} ${firstSeenMs} ${lastSeenMs} ${told} ${arrived.join(' ')}`;
+    });
+    const all = '1:[[1,2]] 2:[[1,2]] 3:[[1,2]]';
+    t.same(found, [`a 1 16 60 ${all}`, `b 2 17 60 ${all}`, `c 3 18 60 ${all}`]);
+    const span = { fromMs: DAY + DAY_MS, toMs: DAY + 4 * DAY_MS };
+    const tallies = await talliesOf(again, span);
+    t.equal(tallies.length, 9);
+    t.same(tallies.slice(0, 3), ['gw d1 1 a 20 0 10', 'gw d1 1 b 20 0 11', 'gw d1 1 c 20 0 12']);
+  },
 };
