@@ -111,7 +111,18 @@ export const pushSchema = z.strictObject({
     ),
   minBackoff: duration.default(1_000).describe('First ceiling of the random wait between connection attempts.'),
   maxBackoff: duration.default(60_000).describe('Last ceiling of the random wait between connection attempts.'),
-  statusInterval: duration.default(60_000).describe('How often the retained status message is renewed.'),
+  statusInterval: duration
+    .optional()
+    .describe(
+      'How often the status is renewed: every minute where nothing is said, every 5 minutes with `basicIngestRule`, where each is a write to a table.',
+    ),
 });
 
 export type PushOptions = z.infer<typeof pushSchema>;
+
+const STATUS_MS = 60_000;
+const STATUS_BY_RULE_MS = 300_000;
+
+export function statusIntervalMs({ statusInterval, basicIngestRule }: PushOptions): number {
+  return statusInterval ?? (basicIngestRule === undefined ? STATUS_MS : STATUS_BY_RULE_MS);
+}

@@ -15,7 +15,7 @@ import type { Backlog } from './backlog.js';
 import { Credit } from './credit.js';
 import { isNucleus, largestBatch } from './endpoint.js';
 import type { Carrier, Link, LinkHandlers, LinkState } from './link.js';
-import type { PushOptions } from './options.js';
+import { type PushOptions, statusIntervalMs } from './options.js';
 import { Outbox } from './outbox.js';
 import { Pacer } from './pacer.js';
 import { makeUplink } from './uplink.js';
@@ -159,7 +159,7 @@ export class Push {
     const nowMs = this.#context.clock.steadyMs();
     const expired = this.#outbox.expire(nowMs);
     if (expired > 0) this.#context.log.warn({ batches: expired }, 'no receipt in time, sending again');
-    if (this.#ready !== undefined && nowMs - this.#statusAtMs >= this.#context.options.statusInterval)
+    if (this.#ready !== undefined && nowMs - this.#statusAtMs >= statusIntervalMs(this.#context.options))
       this.#publishStatus('online', 'renewed');
     this.#watch(nowMs);
     this.#pump();

@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import type { Test } from 'tap';
 import { Answers } from '../../agent/push/answers.js';
 import { Credit } from '../../agent/push/credit.js';
-import { pushSchema } from '../../agent/push/options.js';
+import { pushSchema, statusIntervalMs } from '../../agent/push/options.js';
 import { Outbox } from '../../agent/push/outbox.js';
 import { readVariables } from '../../cloud/aws/environment.js';
 import { ingest } from '../../cloud/aws/ingest.js';
@@ -19,8 +19,10 @@ import { tableForTests } from '../../cloud/store/dynamo/table-for-tests.js';
 import { messagesOfApi } from '../../demo/meter.js';
 import { ruleOutput } from '../../demo/rule.js';
 import { encodeBatch } from '../../shared/batch.js';
+import { encodeStatus } from '../../shared/status.js';
 import { upTopic } from '../../shared/topics.js';
 import { CALM, typicalWindows } from '../../shared/typical.js';
+import { VERSION } from '../../shared/version.js';
 import { MemoryBacklog } from '../memory-backlog.js';
 
 export interface Costs {
@@ -42,6 +44,8 @@ const DEVICES = 10;
 const READINGS = 4;
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
+const OPTIONS = pushSchema.parse({ url: 'mqtts://iot', basicIngestRule: 'edgetally_batch' });
+const STATUS_MINUTES = statusIntervalMs(OPTIONS) / MINUTE_MS;
 /** CONNECT, SUBSCRIBE, and a status that is published and retained. */
 const CONNECTED = 4;
 const CONTEXT = { getRemainingTimeInMillis: () => 60_000 };
@@ -61,6 +65,7 @@ export async function measureCosts(t: Test, minutes: number): Promise<Costs> {
     for (const payload of gateway.closed(firstMs + minute * MINUTE_MS)) await cloud.take(payload);
     nowMs += 30_000;
     for (const payload of gateway.resends()) await cloud.take(payload);
+    if (minute % STATUS_MINUTES === 0) await cloud.take(statusAt(nowMs), 'status');
     await cloud.scheduled();
   }
   const { writes, reads } = cloud.store.capacity;
@@ -76,11 +81,20 @@ export async function measureCosts(t: Test, minutes: number): Promise<Costs> {
   };
 }
 
+/** By Basic Ingest, so that it is no message, but a write. */
+function statusAt(sentMs: number): Uint8Array {
+  const readings = { in: 7_200_000, counted: 7_190_000, duplicate: 9_000, rejected: 1_000, held: 0 };
+  const backlog = { windows: 150, bytes: 40_000, oldestMs: sentMs - 900_000 };
+  const open = { windows: 10, readings: 40, oldestMs: sentMs - 60_000 };
+  const reasons = { rejected: { 'not-json': 1_000 }, values: { 'bad-number': 300 } };
+  return encodeStatus({ state: 'online', epoch: EPOCH, version: VERSION, sentMs, readings, backlog, open, reasons });
+}
+
 function makeGateway(now: () => number, metricsOf: ConstructorParameters<typeof MemoryBacklog>[0]) {
   const backlog = new MemoryBacklog(metricsOf);
   const credit = new Credit(10_000);
   credit.linkUp(now(), 0.5);
-  const { maxInFlight, maxBatchBytes, receiptTimeout: receiptTimeoutMs } = pushSchema.parse({ url: 'mqtts://iot' });
+  const { maxInFlight, maxBatchBytes, receiptTimeout: receiptTimeoutMs } = OPTIONS;
   const outbox = new Outbox({
     backlog,
     limits: { maxInFlight, maxBatchBytes, receiptTimeoutMs },
@@ -132,10 +146,10 @@ async function makeCloud(t: Test, now: () => number, hear: (payload: Uint8Array)
   return {
     store,
     counts,
-    async take(payload: Uint8Array): Promise<void> {
-      counts.batches++;
+    async take(payload: Uint8Array, kind: 'batch' | 'status' = 'batch'): Promise<void> {
+      if (kind === 'batch') counts.batches++;
       const from = { clientId: GATEWAY, principal: 'e'.repeat(64), timestampMs: now() };
-      const body = ruleOutput({ ...from, topic: upTopic(GATEWAY, 'batch'), payload });
+      const body = ruleOutput({ ...from, topic: upTopic(GATEWAY, kind), payload });
       await handler({ Records: [{ eventSource: 'aws:sqs', messageId: `m${counts.batches}`, body }] }, CONTEXT);
     },
     async scheduled(): Promise<void> {
