@@ -1,5 +1,4 @@
 /** Reads a little of the tables that opening does not read anyway: damage there is better found now than in mid-run. */
-import type { BacklogState } from '../stored-window.js';
 import type { EdgeBuffer } from './buffer.js';
 
 export function lookAround({ damage, imports, quarantine, windows, held, undated }: EdgeBuffer): void {
@@ -7,8 +6,6 @@ export function lookAround({ damage, imports, quarantine, windows, held, undated
   imports.find('');
   quarantine.newest(1);
   windows.refused.list();
-  const backlog = windows.backlogState() as BacklogState | undefined;
-  if (backlog === undefined || (backlog.windows === 0) !== (backlog.oldestMs === null))
-    throw new RangeError('the totals of the backlog do not fit the windows');
+  if (!windows.totalsFit) throw new RangeError('the totals of the backlog do not fit the windows');
   if (held.count + undated.count > 0) undated.boots();
 }

@@ -112,8 +112,16 @@ export class Windows {
     return this.#statements.lastClosing.get() as number;
   }
 
+  /** Whether there is one says the index, from which they are sent; how many, the totals, which damage may put wrong. */
   backlogState(): BacklogState {
-    return this.#statements.backlogState.get() as BacklogState;
+    const { windows, bytes, oldestMs } = this.#statements.backlogState.get() as BacklogState;
+    return oldestMs === null ? { windows: 0, bytes: 0, oldestMs } : { windows: Math.max(1, windows), bytes, oldestMs };
+  }
+
+  /** Whether the totals of the backlog are there and can be right. */
+  get totalsFit(): boolean {
+    const totals = this.#statements.backlogState.get() as BacklogState | undefined;
+    return totals !== undefined && (totals.windows === 0) === (totals.oldestMs === null);
   }
 
   /** The cloud has committed these revisions. Inside a transaction. */
