@@ -29,7 +29,7 @@ import { Dice, setting } from './dice.js';
 import { CLOUD } from './rig.js';
 
 const run = promisify(execFile);
-const SEED = setting('EDGETALLY_SEED', 11);
+const SEED = setting('FLEET_SEED', 11);
 const GATEWAYS = ['gw-1', 'gw-2', 'gw-3'];
 /** Sends what cannot be used. */
 const ROGUE = 'gw-9';

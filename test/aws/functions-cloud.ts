@@ -122,7 +122,7 @@ export class FunctionsCloud {
       EDGETALLY_LOG_LEVEL: 'error',
     });
     this.processes.push(functionProcess);
-    return (event) => functionProcess.invoke(event, !this.#calm && dice.chance(0.2) ? dice.below(150) : undefined);
+    return (event) => functionProcess.invoke(event, !this.#calm && dice.chance(0.3) ? dice.below(150) : undefined);
   }
 
   async rollUp(): Promise<void> {
