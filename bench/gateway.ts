@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type AgentStatus, askStatus, socketPath } from '../agent/status.js';
 import { makeCertificates } from '../certs.example/make-certs.js';
+import { BUNDLE, bundleAgent } from '../packaging/bundle.js';
 import { freePort } from '../test/rig.js';
 import type { Done, Round } from './load.js';
 import { Subject } from './subject.js';
@@ -27,7 +28,7 @@ export interface GatewayOptions {
   readonly buffer?: object;
   readonly push?: object | null;
   readonly nodeArgs?: readonly string[];
-  /** Another one than the agent, from build/bench. */
+  /** Another one than the agent, from build/bench; `installed`: the agent as a package has it. */
   readonly program?: string;
 }
 
@@ -48,7 +49,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     stringify({
       gateway: 'gw',
       data: dataDir,
-      logLevel: 'warn',
+      logLevel: options.program === 'installed' ? 'info' : 'warn',
       accept: {
         sources: [{ type: 'broker', listeners: [{ listen: `127.0.0.1:${port}` }], limits: { maxConnections: 10_000 } }],
         routes: [{ ...ROUTE, window: WINDOW, lateness: '1s', ...options.route }],
@@ -71,9 +72,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 /** The agent again, on what is in the directory. */
-export function startAgent(dir: string, nodeArgs?: readonly string[], program = 'agent-under-test'): Promise<Subject> {
-  // its log says nothing below a warning, so that it is ready is told by its socket
-  return Subject.start([`build/bench/${program}.js`, join(dir, 'agent.yaml')], /^ready$/, nodeArgs);
+export async function startAgent(
+  dir: string,
+  nodeArgs?: readonly string[],
+  program = 'agent-under-test',
+): Promise<Subject> {
+  const config = join(dir, 'agent.yaml');
+  if (program !== 'installed') return Subject.start([`build/bench/${program}.js`, config], /^ready$/, nodeArgs);
+  await bundleAgent(join(dir, 'program'));
+  return Subject.start([join(dir, 'program', BUNDLE), 'run', '--config', config], /"msg":"ready"/, nodeArgs);
 }
 
 export function portOf(subject: Subject): number {
