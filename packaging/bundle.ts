@@ -28,6 +28,21 @@ const addonBeside: Plugin = {
   },
 };
 
+/**
+ * What libraries say where DEBUG is set. That nobody hears it cost 4 % of the CPU at 10,000 messages a second, since a call
+ * gathers its arguments first.
+ */
+const withoutDebug: Plugin = {
+  name: 'without-debug',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^debug$/ }, () => ({ path: 'debug', namespace: 'without-debug' }));
+    onLoad({ filter: /.*/, namespace: 'without-debug' }, () => ({
+      contents: `const silent = Object.assign(() => {}, { enabled: false, extend: () => silent });
+module.exports = () => silent;`,
+    }));
+  },
+};
+
 /** CommonJS inside of the bundle asks for `require`, which a module does not have. */
 export const REQUIRE = `import { createRequire as edgetallyRequire } from 'node:module';
 const require = edgetallyRequire(import.meta.url);`;
@@ -61,7 +76,7 @@ export async function bundleAgent(directory: string, version = VERSION, addon = 
     legalComments: 'none', // in the notices
     metafile: true,
     absWorkingDir: ROOT,
-    plugins: [addonBeside, calledVersion(version)],
+    plugins: [addonBeside, withoutDebug, calledVersion(version)],
     logLevel: 'warning',
   });
   writeFileSync(join(directory, NOTICES), noticesOf(metafile));
